@@ -1,0 +1,20 @@
+# A thin door to scripts/, where the why is written down.
+.PHONY: help demo test lint bench fuzz
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## watch a session stay signed in, in a keyring of its own; ARGS="..." are its flags
+	@sh scripts/secret-service.sh go run ./examples/demo $(ARGS)
+
+test: ## test every module, with the race detector and a real keyring
+	@sh scripts/secret-service.sh sh scripts/test.sh
+
+lint: ## gofmt, vet, staticcheck, tidy modules, builds for other systems
+	@sh scripts/lint.sh
+
+bench: ## benchmarks, side by side with what people use today
+	cd bench && GOWORK=off go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz target for FUZZTIME (20s) each
+	@sh scripts/fuzz.sh
