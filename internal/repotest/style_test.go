@@ -1,0 +1,57 @@
+package repotest_test
+
+import (
+	"testing"
+
+	"github.com/seed-9a12f4e2/pawl/internal/repotest"
+)
+
+// mayReveal lists the files, tests apart, that take a secret out of its
+// wrapper.
+var mayReveal = map[string]string{
+	"tokensource/secret.go": "compares in constant time",
+	"tokensource/token.go":  "joins the Authorization value once",
+	"tokensource/record.go": "encodes the record for the store",
+}
+
+func TestSecretsAreRevealedOnlyWhereTheListSays(t *testing.T) {
+	silent(t, repotest.Reveals(theTree(t), mayReveal))
+}
+
+func TestImportingAPackageDoesNothing(t *testing.T) {
+	silent(t, repotest.Inits(theTree(t)))
+}
+
+// mayChange lists package-level variables that look as if they could change,
+// as "directory.name".
+var mayChange = map[string]string{}
+
+func TestNoPackageHasStateOfItsOwn(t *testing.T) {
+	silent(t, repotest.GlobalState(theTree(t), mayChange))
+}
+
+// maySleep lists files that sleep on the wall clock.
+var maySleep = map[string]string{}
+
+func TestNothingSleepsOutsideABubble(t *testing.T) {
+	silent(t, repotest.Sleeps(theTree(t), maySleep))
+}
+
+func TestFilesAndFunctionsAreShort(t *testing.T) {
+	bad, notes := repotest.Lengths(theTree(t), repotest.Limits{
+		SoftFile: 400, HardFile: 500, SoftFunc: 60, HardFunc: 100,
+		Excused: map[string]string{},
+	})
+	for _, note := range notes {
+		t.Log(note)
+	}
+	silent(t, bad)
+}
+
+func TestNoFileNamesTheMachineItWasWrittenOn(t *testing.T) {
+	silent(t, repotest.Words(theTree(t), map[string]string{
+		// In two halves, or this file would be found.
+		"/wo" + "rk/": "an absolute path of one machine",
+		"/ro" + "ot/": "an absolute path of one machine",
+	}))
+}
