@@ -133,3 +133,17 @@ func TestReachComplainsAboutAPackageLinkedIndirectly(t *testing.T) {
 
 	assert.Empty(t, repotest.Reach(repotest.Graph{client: {"fmt"}, "example.com/a": {"github.com/godbus/dbus/v5"}}, rules))
 }
+
+func TestHoldersFollowsFieldsButNotWhatIsOnlyTakenOrReturned(t *testing.T) {
+	fsys := fstest.MapFS{"a/a.go": {Data: []byte(`package a
+type Direct struct{ s b.Secret }
+type inner struct{ list []*Direct }
+type Outer struct{ m map[string]inner }
+type Taker func(b.Secret)
+type Maker interface{ Make() b.Secret }
+type Innocent struct{ Secret string }
+`)}}
+	tree, err := repotest.Load(fsys)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"a.Direct", "a.Outer"}, repotest.Holders(tree, []string{"a/..."}, []string{"b.Secret"}))
+}
