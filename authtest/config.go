@@ -1,0 +1,85 @@
+package authtest
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/seed-9a12f4e2/pawl/internal/testserver"
+)
+
+// TB is what this package needs of a testing.T, B or F.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Logf(format string, args ...any)
+}
+
+// Profile names a kind of server.
+type Profile string
+
+// The profiles. The zero Profile is Strict.
+const (
+	// Strict ends the session when a retired refresh token comes back.
+	Strict Profile = "strict"
+	// Grace answers the parent of the live refresh token with that same live
+	// token for 10 s, unless the live one was used.
+	Grace Profile = "grace"
+	// FirstParty is Strict with refresh tokens in JWT form, for clients of the
+	// JSON dialect.
+	FirstParty Profile = "firstparty"
+)
+
+// User can sign in. Printing one shows no password.
+type User struct{ Name, Password string }
+
+// Client is an OAuth client: confidential if it has a secret, which it may
+// send by HTTP Basic or in the form, else public. Printing one shows no secret.
+type Client struct{ ID, Secret string }
+
+// Config says what kind of server to run. Its zero value is the strict server
+// with the defaults noted here.
+type Config struct {
+	Profile Profile       // Strict
+	Grace   time.Duration // answering window of the Grace profile; 10 s
+
+	AccessTTL    time.Duration // life of an access token; 15 min
+	IdleTTL      time.Duration // a refresh token unused for so long is dead; 7 d
+	AbsoluteTTL  time.Duration // hard end of a session, which no rotation moves; 7 d
+	MaxRefreshes int           // a session ends at the refresh after these; no limit
+
+	Users   []User   // alice, whose password is secret
+	Clients []Client // cli (public) and service (its secret: service-secret)
+
+	TokenDelay time.Duration    // latency of the refresh endpoint; none
+	Log        *slog.Logger     // one debug line per request, without tokens; nowhere
+	Now        func() time.Time // the clock; time.Now, which is fake inside a synctest bubble
+}
+
+func (c Config) inner(issuer string) (testserver.Config, error) {
+	profile, err := testserver.ProfileNamed(string(c.Profile))
+	if err != nil {
+		return testserver.Config{}, fmt.Errorf("authtest: there is no profile %q", c.Profile)
+	}
+	if c.Grace != 0 {
+		if c.Grace < 0 || profile.Replay.Mode != testserver.Same {
+			return testserver.Config{}, errors.New("authtest: Grace needs the Grace profile and a positive duration")
+		}
+		profile.Replay.Window = c.Grace
+	}
+	out := testserver.Config{
+		Issuer: issuer, Profile: profile,
+		AccessTTL: c.AccessTTL, IdleTTL: c.IdleTTL, AbsoluteTTL: c.AbsoluteTTL,
+		MaxRefreshes: c.MaxRefreshes, TokenDelay: c.TokenDelay, Log: c.Log, Now: c.Now,
+	}
+	for _, u := range c.Users {
+		out.Users = append(out.Users, testserver.User(u))
+	}
+	for _, client := range c.Clients {
+		out.Clients = append(out.Clients, testserver.Client(client))
+	}
+	return out, nil
+}

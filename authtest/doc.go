@@ -1,0 +1,24 @@
+// Package authtest runs an authorization server with refresh token rotation
+// inside a test, in the manner of net/http/httptest.
+//
+//	srv := authtest.New(t)
+//	tokens := srv.Login("alice", "laptop")
+//	resp, err := srv.Client().PostForm(srv.URL()+"/oauth/token", url.Values{...})
+//
+// The server is strict unless told otherwise: each refresh token may be used
+// once, and one that comes back ends its session. It speaks OAuth at
+// /oauth/token and /oauth/revoke, and a first-party JSON dialect at /login,
+// /refresh (also /refresh-token), /logout, /logout-all and /sessions; it
+// protects /api/me, /api/echo, /api/scope/{s}, /api/stepup and
+// /api/401-always.
+//
+// Three things make it more than a stub. [Server.Fault] loses, delays or
+// rewrites an answer at a named stage: at [AfterCommit] the server has rotated
+// and the client will never hear of it. [Server.Gate] holds requests so that a
+// test chooses the order of a race. And [Server.Stats], [Server.Redemptions]
+// and [Server.Violations] tell from the server's side what the client did.
+//
+// Inside a testing/synctest bubble use [NewPipe], whose connections are in
+// memory: seven days pass in milliseconds. The package does not link testing,
+// so programs may use it through [NewServer]. It is not for production.
+package authtest

@@ -1,0 +1,178 @@
+package authtest
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/seed-9a12f4e2/pawl/internal/testserver"
+)
+
+// Server is a running authorization server and the API it protects.
+type Server struct {
+	inner  *testserver.Server
+	url    string
+	http   *http.Server
+	client *http.Client
+	served chan struct{} // closed when the listener's goroutine has ended
+	close  sync.Once
+	fatal  func(format string, args ...any)
+}
+
+// New runs a strict server on loopback until the test ends. A fault that never
+// fired by then is an error of the test.
+func New(tb TB) *Server {
+	tb.Helper()
+	return NewWith(tb, Config{})
+}
+
+// NewWith is New with a Config. A Config that makes no sense is fatal.
+func NewWith(tb TB, cfg Config) *Server {
+	tb.Helper()
+	s, err := NewServer(cfg)
+	return s.attach(tb, err)
+}
+
+// NewPipe is NewWith over connections in memory, which also work inside a
+// testing/synctest bubble. Only [Server.Client] reaches the server.
+func NewPipe(tb TB, cfg Config) *Server {
+	tb.Helper()
+	l := newPipe()
+	s, err := serve(cfg, l, pipeURL, l.DialContext)
+	return s.attach(tb, err)
+}
+
+// NewServer runs a server on loopback for a program that has no TB. The caller
+// closes it.
+func NewServer(cfg Config) (*Server, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("authtest: listening on loopback: %w", err)
+	}
+	address := l.Addr().String()
+	return serve(cfg, l, "http://"+address, dialTo(address))
+}
+
+func serve(cfg Config, l net.Listener, url string, dial dialFunc) (*Server, error) {
+	inner, err := newInner(cfg, url)
+	if err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	s := &Server{
+		inner: inner, url: url, served: make(chan struct{}),
+		http: &http.Server{Handler: inner.Handler(), ReadHeaderTimeout: time.Minute},
+		client: &http.Client{Transport: &http.Transport{
+			DialContext: dial, ExpectContinueTimeout: time.Second,
+			MaxIdleConnsPerHost: 64, // tests send many requests to one host
+		}},
+		fatal: func(format string, args ...any) { panic(fmt.Sprintf(format, args...)) },
+	}
+	go func() {
+		defer close(s.served)
+		_ = s.http.Serve(l) // ends with http.ErrServerClosed
+	}()
+	return s, nil
+}
+
+func newInner(cfg Config, url string) (*testserver.Server, error) {
+	inner, err := cfg.inner(url)
+	if err != nil {
+		return nil, err
+	}
+	s, err := testserver.New(inner)
+	if err != nil {
+		return nil, fmt.Errorf("authtest: %w", err)
+	}
+	return s, nil
+}
+
+// attach binds the server's life to a test's.
+func (s *Server) attach(tb TB, err error) *Server {
+	tb.Helper()
+	if err != nil {
+		tb.Fatalf("%v", err)
+		return nil
+	}
+	s.fatal = tb.Fatalf
+	tb.Cleanup(func() {
+		for _, r := range s.inner.Unfired() {
+			tb.Errorf("authtest: never fired: %v", r)
+		}
+		s.Close()
+	})
+	return s
+}
+
+// Close ends the server: requests that are held or delayed are aborted, the
+// client's idle connections are closed. No goroutine of the server is left
+// when it returns. It may be called again.
+func (s *Server) Close() {
+	s.close.Do(func() {
+		s.inner.Stop()
+		_ = s.http.Close()
+		s.client.CloseIdleConnections()
+		<-s.served
+		s.inner.Close()
+	})
+}
+
+// URL is the base URL of the server, without a slash at its end.
+func (s *Server) URL() string { return s.url }
+
+// Handler serves the same endpoints without a connection, for a RoundTripper
+// that calls it directly. A fault that drops the connection is then a panic
+// with http.ErrAbortHandler.
+func (s *Server) Handler() http.Handler { return s.inner.Handler() }
+
+// Client returns the client of the server, the same at each call. It sends
+// example.com and every host below it to the server, too, so that a test can
+// leave the origin without DNS.
+func (s *Server) Client() *http.Client { return s.client }
+
+// Login starts a session of a user on a device without HTTP, for the first
+// client of the Config. The session can be refreshed in either dialect. An
+// unknown user is fatal.
+func (s *Server) Login(user, device string) Tokens {
+	t, err := s.inner.Login(user, device)
+	if err != nil {
+		s.fatal("authtest: logging in: %v", err)
+		return Tokens{}
+	}
+	return Tokens{AccessToken: t.Access, RefreshToken: t.Refresh, ExpiresIn: t.ExpiresIn, SessionID: t.Session}
+}
+
+// Advance moves the server's clock, and nobody else's.
+func (s *Server) Advance(d time.Duration) { s.inner.Advance(d) }
+
+// Now is the server's clock.
+func (s *Server) Now() time.Time { return s.inner.Now() }
+
+// RevokeAccessTokens makes every access token issued so far invalid at the API
+// at once. The sessions live on.
+func (s *Server) RevokeAccessTokens() { s.inner.RevokeAccessTokens() }
+
+// RevokeSession ends a session, for a reason that Sessions will tell. An
+// unknown session is fatal.
+func (s *Server) RevokeSession(id, reason string) {
+	if !s.inner.RevokeSession(id, reason) {
+		s.fatal("authtest: revoking: there is no session %q", id)
+	}
+}
+
+// RevokeUser moves a user's token version on, as a changed password does: all
+// sessions and access tokens so far are dead. An unknown user is fatal.
+func (s *Server) RevokeUser(name string) {
+	if !s.inner.RevokeUser(name) {
+		s.fatal("authtest: revoking: there is no user %q", name)
+	}
+}
+
+// DisableUser locks a user out. An unknown user is fatal.
+func (s *Server) DisableUser(name string) {
+	if !s.inner.DisableUser(name) {
+		s.fatal("authtest: disabling: there is no user %q", name)
+	}
+}

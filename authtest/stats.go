@@ -1,0 +1,79 @@
+package authtest
+
+import (
+	"time"
+
+	"github.com/seed-9a12f4e2/pawl/internal/testserver"
+)
+
+// Stats counts what the server has seen and done.
+type Stats struct {
+	Logins          int // sessions begun over HTTP
+	RefreshRequests int // refreshes that arrived, those that a fault answered included
+	Rotations       int
+	Replays         int // retired tokens answered within the grace
+	Reuses          int // retired tokens that came back too late
+	FamiliesRevoked int // sessions ended by reuse: the cliff
+	SessionsRevoked int // sessions ended by logout, by hand or by MaxRefreshes
+	APIRequests     int // requests that arrived at /api/, those that a fault answered included
+	APIUnauthorized int // of these, answered 401
+}
+
+// Stats returns the counts so far.
+func (s *Server) Stats() Stats { return Stats(s.inner.Stats()) }
+
+// Redemptions says how often a refresh token was presented at the token
+// endpoint. Every presentation counts, also one that a fault answered.
+func (s *Server) Redemptions(refreshToken string) int { return s.inner.Redemptions(refreshToken) }
+
+// MaxRedemptions is the highest count of Redemptions over all tokens.
+func (s *Server) MaxRedemptions() int { return s.inner.MaxRedemptions() }
+
+// The rules of Violation.
+const (
+	RefreshReused    = testserver.RefreshReused    // a retired token came back though its successor had been delivered
+	RefreshOverlap   = testserver.RefreshOverlap   // two refreshes of one session were in flight
+	RefreshAfterEnd  = testserver.RefreshAfterEnd  // a refused token came back within 5 s, or for the third time after
+	RefreshKeyed     = testserver.RefreshKeyed     // an Idempotency-Key on a refresh: net/http re-sends such a POST silently
+	RefreshMisplaced = testserver.RefreshMisplaced // a refresh token as a bearer token
+	RefreshInURL     = testserver.RefreshInURL     // a refresh token in a query
+	BearerAbroad     = testserver.BearerAbroad     // an Authorization header sent to example.com
+)
+
+// Violation is something that a good client does not do.
+type Violation struct {
+	Rule    string
+	Session string // empty where no session is known
+	Time    time.Time
+}
+
+// Violations lists what clients did wrong, oldest first. A token presented
+// again because its answer was lost, by a fault or because its client had
+// left, is a recovery and not listed.
+func (s *Server) Violations() []Violation {
+	inner := s.inner.Violations()
+	out := make([]Violation, len(inner))
+	for i, v := range inner {
+		out[i] = Violation(v)
+	}
+	return out
+}
+
+// Session is what the server knows of one login on one device.
+type Session struct {
+	ID, Client, Device, Scope string
+	CreatedAt, LastUsedAt     time.Time
+	ExpiresAt                 time.Time // the hard end
+	Refreshes                 int
+	Ended                     string // why it was revoked; empty while it lives
+}
+
+// Sessions lists the sessions of a user, oldest first, ended ones included.
+func (s *Server) Sessions(user string) []Session {
+	inner := s.inner.Sessions(user)
+	out := make([]Session, len(inner))
+	for i, sess := range inner {
+		out[i] = Session(sess)
+	}
+	return out
+}

@@ -1,0 +1,154 @@
+package testserver
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// authorize checks the access token of a request (RFC 6750 2.1, RFC 9068 4).
+func (s *Server) authorize(x *exchange) (claims, *reply) {
+	token, ok := bearer(x.r)
+	if !ok {
+		// RFC 6750 3.1: no error code for a request without credentials.
+		rep := challenge(AccessMissing, "")
+		return claims{}, &rep
+	}
+	c, err := s.mint.readAccess(token)
+	outcome := AccessInvalid
+	if err == nil {
+		outcome = s.judgeAccess(c)
+	}
+	if outcome == Done {
+		return c, nil
+	}
+	_, _, text := jsonRefusal(outcome)
+	rep := challenge(outcome, fmt.Sprintf(`, error="invalid_token", error_description=%q`, text))
+	return claims{}, &rep
+}
+
+// challenge is the refusal of a protected resource: RFC 6750 3.
+func challenge(o Outcome, params string) reply {
+	rep := jsonError(o)
+	rep.Header.Set("WWW-Authenticate", `Bearer realm="authtest"`+params)
+	return rep
+}
+
+// judgeAccess says whether a genuine access token is still good. Session,
+// user and the token's own record are asked on each request, so that every
+// kind of revocation works at once.
+func (s *Server) judgeAccess(c claims) Outcome {
+	now, sess := s.now(), s.store.session(c.Session)
+	if sess == nil {
+		return AccessInvalid
+	}
+	sess.mu.Lock()
+	defer sess.mu.Unlock()
+	record, known := sess.access[c.ID]
+	facts := sess.presented(&refreshToken{})
+	switch {
+	case known && !now.Before(record.expires), !known && now.After(c.ExpiresAt.Time):
+		return AccessExpired
+	case !known, record.revoked, record.serial <= s.revokedThrough.Load(),
+		facts.Ended, facts.Disabled, facts.Outdated:
+		return AccessInvalid
+	}
+	return Done
+}
+
+// protect is a handler of the API for whoever has a good access token.
+func (s *Server) protect(h func(*exchange, claims) reply) handler {
+	return func(x *exchange) (*reply, func() reply) {
+		c, refusal := s.authorize(x)
+		if refusal != nil {
+			return refusal, nil
+		}
+		return nil, func() reply { return h(x, c) }
+	}
+}
+
+func (s *Server) apiMe(_ *exchange, c claims) reply {
+	return jsonReply(http.StatusOK, Done, struct {
+		Subject string    `json:"sub"`
+		Session string    `json:"sid"`
+		Client  string    `json:"client_id"`
+		Scope   string    `json:"scope,omitempty"`
+		Expires time.Time `json:"exp"`
+	}{c.Subject, c.Session, c.Client, c.Scope, c.ExpiresAt.UTC()})
+}
+
+// echo tells what arrived, so that a test can prove that a body was sent again
+// whole, and how often.
+type echo struct {
+	Method        string              `json:"method"`
+	Path          string              `json:"path"`
+	Host          string              `json:"host"`
+	Header        map[string][]string `json:"header"` // without credentials
+	Authorization authorization       `json:"authorization"`
+	BodySHA256    string              `json:"bodySHA256"`
+	BodyLength    int64               `json:"bodyLength"`
+	Attempt       int                 `json:"attempt"`
+}
+
+type authorization struct {
+	Present bool   `json:"present"`
+	Scheme  string `json:"scheme"`
+}
+
+// apiEcho asks for an access token, except where the request was meant for
+// another host: a token that came along there is what the test looks for.
+func (s *Server) apiEcho(x *exchange) (*reply, func() reply) {
+	if s.foreign(x.r) {
+		return nil, func() reply { return s.echo(x, claims{}) }
+	}
+	return s.protect(s.echo)(x)
+}
+
+func (s *Server) echo(x *exchange, _ claims) reply {
+	sum := sha256.New()
+	n, err := io.Copy(sum, x.r.Body)
+	if err != nil {
+		return jsonError(Malformed)
+	}
+	header := x.r.Header.Clone()
+	for _, secret := range []string{"Authorization", "Proxy-Authorization", "Cookie", "Dpop"} {
+		header.Del(secret)
+	}
+	scheme, _, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
+	return jsonReply(http.StatusOK, Done, echo{
+		Method: x.r.Method, Path: x.r.URL.Path, Host: x.r.Host, Header: header,
+		Authorization: authorization{Present: x.r.Header.Get("Authorization") != "", Scheme: scheme},
+		BodySHA256:    hex.EncodeToString(sum.Sum(nil)), BodyLength: n, Attempt: x.attempt,
+	})
+}
+
+// api401 refuses even a good token: a client must not renew for ever.
+func (s *Server) api401(*exchange) (*reply, func() reply) {
+	return nil, func() reply {
+		return challenge(RefusedByRequest, `, error="invalid_token", error_description="Invalid token"`)
+	}
+}
+
+// apiScope wants a scope. A refresh cannot widen one, so its 403 must not
+// start a refresh (RFC 6750 3.1).
+func (s *Server) apiScope(x *exchange, c claims) reply {
+	if want := x.r.PathValue("scope"); !within(want, c.Scope) {
+		return challenge(ScopeMissing, fmt.Sprintf(`, error="insufficient_scope", scope=%q`, want))
+	}
+	return jsonReply(http.StatusOK, Done, map[string]string{"scope": c.Scope})
+}
+
+// apiStepUp wants a fresher login, which no refresh can give: RFC 9470 3 for
+// OAuth clients, a bare 403 in the first-party dialect.
+func (s *Server) apiStepUp(*exchange, claims) reply {
+	if s.dialect == JSON {
+		return jsonError(StepUp)
+	}
+	rep := challenge(StepUp, `, error="insufficient_user_authentication", acr_values="urn:authtest:strong", max_age="60"`)
+	rep.Status = http.StatusUnauthorized
+	return rep
+}

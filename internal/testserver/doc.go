@@ -1,0 +1,14 @@
+// Package testserver is an authorization server with refresh token rotation,
+// made to test clients: it says exactly what a client did, and it can lose an
+// answer at the one moment that matters, after it has rotated.
+//
+// The rule that decides what a presented refresh token earns is one pure
+// function, [Decide]. Around it stand a store with one lock per session, two
+// dialects (OAuth under /oauth, first-party JSON under /login and /refresh), a
+// small protected API, faults and gates that act at named stages of a request,
+// and a ledger that counts what each refresh token was used for.
+//
+// The package imports nothing else of this module: it is an independent
+// witness. Programs reach it through package authtest. It is not for
+// production, and says so in every answer.
+package testserver

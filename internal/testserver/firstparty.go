@@ -1,0 +1,189 @@
+package testserver
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+)
+
+// credentials is every body of the JSON dialect in one.
+type credentials struct {
+	Username     string `json:"username"`
+	Password     string `json:"password"`
+	Device       string `json:"device"`
+	RefreshToken string `json:"refreshToken"`
+}
+
+// jsonEndpoint reads the body before the stages: the book and the faults want
+// to know the refresh token of a request that they then lose.
+func (s *Server) jsonEndpoint(e Endpoint, h func(*exchange, credentials) (*reply, func() reply)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		x := &exchange{w: w, r: r, endpoint: e}
+		body, refusal := readJSON(w, r)
+		if e == Refresh {
+			x.presented = body.RefreshToken
+		}
+		s.run(x, func(x *exchange) (*reply, func() reply) {
+			if refusal != nil {
+				return refusal, nil
+			}
+			return h(x, body)
+		})
+	}
+}
+
+func readJSON(w http.ResponseWriter, r *http.Request) (credentials, *reply) {
+	var body credentials
+	refused := func(o Outcome) (credentials, *reply) {
+		rep := jsonError(o)
+		return credentials{}, &rep
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return refused(TooLarge)
+	}
+	if err == nil && len(data) == 0 {
+		return body, nil
+	}
+	media, _, errType := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if errType != nil || media != "application/json" {
+		return refused(WrongType)
+	}
+	if err != nil || json.Unmarshal(data, &body) != nil {
+		return refused(Malformed)
+	}
+	return body, nil
+}
+
+func (s *Server) jsonLogin(x *exchange, body credentials) (*reply, func() reply) {
+	u := s.signIn(body.Username, body.Password)
+	if u == nil {
+		return refuse(jsonError(WrongPassword))
+	}
+	return nil, func() reply {
+		tokens, err := s.login(u, s.clients.first, deviceOf(x, body.Device), "")
+		if err != nil {
+			return jsonError(Failed)
+		}
+		s.ledger.count(func(st *Stats) { st.Logins++ })
+		return jsonTokens(tokens, LoggedIn)
+	}
+}
+
+// jsonRefresh never looks at the Authorization header: a program that adds its
+// stale access token to every request must still be able to renew it.
+func (s *Server) jsonRefresh(x *exchange, _ credentials) (*reply, func() reply) {
+	if x.presented == "" {
+		return refuse(jsonError(MissingToken))
+	}
+	r, ok := s.find(x.presented)
+	if !ok {
+		return refuse(jsonError(Unknown))
+	}
+	return nil, func() reply { return s.settle(x, r, jsonTokens, jsonError) }
+}
+
+func jsonTokens(t Tokens, o Outcome) reply {
+	rep := jsonReply(http.StatusOK, o, struct {
+		Access  string `json:"accessToken"`
+		Refresh string `json:"refreshToken"`
+		Expires int64  `json:"expiresIn"`
+	}{t.Access, t.Refresh, seconds(t.ExpiresIn)})
+	rep.message = t.Refresh
+	return rep
+}
+
+// jsonLogout ends the session of the refresh token in the body or, failing
+// that, of the access token, which may have expired: nobody should have to
+// refresh in order to leave. Doing it again is no error.
+func (s *Server) jsonLogout(x *exchange, body credentials) (*reply, func() reply) {
+	var sess *session
+	token, hasBearer := bearer(x.r)
+	switch {
+	case body.RefreshToken != "":
+		if r, ok := s.find(body.RefreshToken); ok {
+			sess = r.sess
+		}
+	case hasBearer:
+		if c, err := s.mint.readAccess(token); err == nil {
+			sess = s.store.session(c.Session)
+		}
+	default:
+		return refuse(jsonError(MissingToken))
+	}
+	return nil, func() reply {
+		if sess != nil {
+			s.revoke(sess, "logout")
+		}
+		return emptyReply(http.StatusNoContent, LoggedOut)
+	}
+}
+
+// jsonLogoutAll ends every session of the user and moves the token version on,
+// so that a login that is under way elsewhere dies, too.
+func (s *Server) jsonLogoutAll(x *exchange, _ credentials) (*reply, func() reply) {
+	c, refusal := s.authorize(x)
+	if refusal != nil {
+		return refusal, nil
+	}
+	u := s.store.session(c.Session).user
+	if u == nil {
+		return refuse(jsonError(NotFound))
+	}
+	return nil, func() reply {
+		u.version.Add(1)
+		for _, sess := range s.store.sessionsOf(u) {
+			s.revoke(sess, "logout-all")
+		}
+		return emptyReply(http.StatusNoContent, LoggedOut)
+	}
+}
+
+// device is one row of GET /sessions.
+type device struct {
+	ID         string    `json:"id"`
+	Device     string    `json:"device"`
+	CreatedAt  time.Time `json:"createdAt"`
+	LastUsedAt time.Time `json:"lastUsedAt"`
+	ExpiresAt  time.Time `json:"expiresAt"`
+	Current    bool      `json:"current"`
+}
+
+func (s *Server) listSessions(x *exchange) (*reply, func() reply) {
+	c, refusal := s.authorize(x)
+	if refusal != nil {
+		return refusal, nil
+	}
+	return nil, func() reply {
+		now, rows := s.now(), []device{}
+		for _, sess := range s.Sessions(c.Subject) {
+			if sess.Ended == "" && now.Before(sess.ExpiresAt) {
+				rows = append(rows, device{
+					ID: sess.ID, Device: sess.Device, Current: sess.ID == c.Session,
+					CreatedAt: sess.CreatedAt, LastUsedAt: sess.LastUsedAt, ExpiresAt: sess.ExpiresAt,
+				})
+			}
+		}
+		return jsonReply(http.StatusOK, Done, rows)
+	}
+}
+
+// deleteSession ends one of the user's own sessions. Somebody else's does not
+// exist as far as this user can tell.
+func (s *Server) deleteSession(x *exchange) (*reply, func() reply) {
+	c, refusal := s.authorize(x)
+	if refusal != nil {
+		return refusal, nil
+	}
+	sess := s.store.session(x.r.PathValue("id"))
+	if sess == nil || sess.user == nil || sess.user.name != c.Subject {
+		return refuse(jsonError(NotFound))
+	}
+	return nil, func() reply {
+		s.revoke(sess, "device")
+		return emptyReply(http.StatusNoContent, LoggedOut)
+	}
+}

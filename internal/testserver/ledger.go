@@ -1,0 +1,196 @@
+package testserver
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Stats counts what the server has seen and done.
+type Stats struct {
+	Logins          int // sessions begun over HTTP
+	RefreshRequests int // refreshes that arrived, those that a fault answered included
+	Rotations       int
+	Replays         int // retired tokens answered within the window
+	Reuses          int // retired tokens that came back too late
+	FamiliesRevoked int // sessions ended by reuse: good clients that went over the cliff, or thieves
+	SessionsRevoked int // sessions ended by logout, an administrator or a count of refreshes
+	APIRequests     int // requests that arrived at /api/, those that a fault answered included
+	APIUnauthorized int // of these, answered 401
+}
+
+// Rule names of violations.
+const (
+	RefreshReused    = "refresh-token-reused"          // came back though its successor was delivered
+	RefreshOverlap   = "concurrent-refresh"            // two refreshes of one session in flight
+	RefreshAfterEnd  = "refresh-after-refusal"         // a refused token, again and again
+	RefreshKeyed     = "idempotency-key-on-refresh"    // net/http re-sends such a POST silently
+	RefreshMisplaced = "refresh-token-misplaced"       // at the API
+	RefreshInURL     = "refresh-token-in-url"          // RFC 6749 2.3.1: never in the request URI
+	BearerAbroad     = "authorization-to-foreign-host" // a token went to another origin
+)
+
+// Violation is something that a good client does not do.
+type Violation struct {
+	Rule    string
+	Session string // empty where no session is known
+	Time    time.Time
+}
+
+// A refused token may be tested again: servers lag behind their own answers,
+// and some refuse a refresh while the access token is good. Sooner than
+// retestAfter, or more than maxRefusals times, is a client that does not listen.
+const (
+	retestAfter = 5 * time.Second
+	maxRefusals = 3
+)
+
+type refusals struct {
+	n    int
+	last time.Time
+}
+
+// ledger is the server's book of what clients did.
+type ledger struct {
+	mu         sync.Mutex // guards what follows; never held across I/O, timers or callbacks
+	stats      Stats
+	redeemed   map[digest]int
+	refused    map[digest]refusals
+	inFlight   map[string][]*exchange // refreshes, by session
+	attempts   map[string]int         // API requests, by method and URI
+	violations []Violation
+}
+
+func newLedger() *ledger {
+	return &ledger{
+		redeemed: make(map[digest]int),
+		refused:  make(map[digest]refusals),
+		inFlight: make(map[string][]*exchange),
+		attempts: make(map[string]int),
+	}
+}
+
+func (l *ledger) count(add func(*Stats)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	add(&l.stats)
+}
+
+func (l *ledger) violate(rule, session string, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.violateLocked(rule, session, now)
+}
+
+func (l *ledger) violateLocked(rule, session string, now time.Time) {
+	l.violations = append(l.violations, Violation{Rule: rule, Session: session, Time: now})
+}
+
+// attempt counts an API request and says the how-manieth of its kind it is.
+func (l *ledger) attempt(key string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.APIRequests++
+	l.attempts[key]++
+	return l.attempts[key]
+}
+
+// arrive books a refresh before anything else happens to it.
+func (l *ledger) arrive(x *exchange, hash digest, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.RefreshRequests++
+	if x.presented == "" {
+		return
+	}
+	l.redeemed[hash]++
+	r := l.refused[hash]
+	if r.n >= maxRefusals || r.n > 0 && now.Sub(r.last) < retestAfter {
+		l.violateLocked(RefreshAfterEnd, x.session, now)
+	}
+	if x.session == "" {
+		return
+	}
+	for _, other := range l.inFlight[x.session] {
+		other.overlapped = true
+	}
+	l.inFlight[x.session] = append(l.inFlight[x.session], x)
+}
+
+// leave books the end of a refresh. That another one began while this one was
+// under way counts only if the client was still there to wait for it.
+func (l *ledger) leave(x *exchange, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if x.session == "" {
+		return
+	}
+	rest := slices.DeleteFunc(l.inFlight[x.session], func(o *exchange) bool { return o == x })
+	if len(rest) == 0 {
+		delete(l.inFlight, x.session)
+	} else {
+		l.inFlight[x.session] = rest
+	}
+	if x.overlapped && !x.abandoned() {
+		l.violateLocked(RefreshOverlap, x.session, now)
+	}
+}
+
+// refuse books a terminal answer that reached its client.
+func (l *ledger) refuse(hash digest, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.refused[hash]
+	l.refused[hash] = refusals{n: r.n + 1, last: now}
+}
+
+// settle books the outcome of a refresh.
+func (l *ledger) settle(o Outcome) {
+	l.count(func(st *Stats) {
+		switch o {
+		case Rotated:
+			st.Rotations++
+		case ReplayedSame:
+			st.Replays++
+		case ReuseDetected:
+			st.Reuses++
+			st.FamiliesRevoked++
+		case MaxRefreshes:
+			st.SessionsRevoked++
+		}
+	})
+}
+
+// Stats returns the counts so far.
+func (s *Server) Stats() Stats {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	return s.ledger.stats
+}
+
+// Redemptions says how often a refresh token was presented at the token
+// endpoint. Every presentation counts, also one that a fault answered.
+func (s *Server) Redemptions(token string) int {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	return s.ledger.redeemed[digestOf(token)]
+}
+
+// MaxRedemptions is the highest count of Redemptions over all tokens.
+func (s *Server) MaxRedemptions() int {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	most := 0
+	for n := range maps.Values(s.ledger.redeemed) {
+		most = max(most, n)
+	}
+	return most
+}
+
+// Violations lists what clients did that good clients do not do, oldest first.
+func (s *Server) Violations() []Violation {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	return slices.Clone(s.ledger.violations)
+}

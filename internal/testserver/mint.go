@@ -1,0 +1,139 @@
+package testserver
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// The types that keep the two kinds of token apart, next to their keys: RFC
+// 9068 2.1 for the access token; RFC 8725 3.11 asks for such explicit types.
+const (
+	accessType  = "at+jwt"
+	refreshType = "refresh+jwt"
+)
+
+const opaquePrefix = "rt_"
+
+// mint makes and checks tokens. Its keys live as long as the server.
+type mint struct {
+	issuer  string
+	format  Format
+	derive  []byte            // derives a child refresh token from its parent
+	refresh []byte            // signs refresh tokens in JWT form
+	access  *ecdsa.PrivateKey // signs access tokens
+}
+
+func newMint(issuer string, format Format) (*mint, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("testserver: making the signing key: %w", err)
+	}
+	return &mint{
+		issuer: issuer, format: format, access: key,
+		derive: random(32), refresh: random(32),
+	}, nil
+}
+
+// random never fails: crypto/rand ends the program if the system cannot.
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}
+
+// claims are those of both kinds of token; RFC 9068 2.2 for the access token.
+type claims struct {
+	jwt.RegisteredClaims
+	Session string `json:"sid"`
+	Version int64  `json:"ver"`
+	Client  string `json:"client_id"`
+	Scope   string `json:"scope,omitempty"`
+}
+
+func (m *mint) claims(s *session, jti string, issued, expires time.Time) claims {
+	subject := s.client // RFC 9068 2.2: the client itself where no user is involved
+	if s.user != nil {
+		subject = s.user.name
+	}
+	return claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: m.issuer, Subject: subject, ID: jti,
+			IssuedAt: jwt.NewNumericDate(issued), ExpiresAt: jwt.NewNumericDate(expires),
+		},
+		Session: s.id, Version: s.version, Client: s.client,
+	}
+}
+
+// accessToken signs one. Whether it is still good is read from the session's
+// record of its jti, not from exp alone, so that a revocation works at once.
+func (m *mint) accessToken(s *session, jti, scope string, issued, expires time.Time) (string, error) {
+	c := m.claims(s, jti, issued, expires)
+	c.Audience = jwt.ClaimStrings{m.issuer + "/api"}
+	c.Scope = scope
+	t := jwt.NewWithClaims(jwt.SigningMethodES256, c)
+	t.Header["typ"] = accessType
+	signed, err := t.SignedString(m.access)
+	if err != nil {
+		return "", fmt.Errorf("testserver: signing an access token: %w", err)
+	}
+	return signed, nil
+}
+
+// refreshToken makes the token that follows parent (none: the first of its
+// family). It depends on nothing but the parent, the row and the server's key,
+// so the same child can be told again although only its hash is stored, and a
+// stolen store cannot mint.
+func (m *mint) refreshToken(s *session, parent string, t *refreshToken) (string, error) {
+	mac := hmac.New(sha256.New, m.derive)
+	mac.Write([]byte("rt-child\x00"))
+	mac.Write(t.nonce)
+	mac.Write([]byte(parent))
+	secret := base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	if m.format == Opaque {
+		return opaquePrefix + secret, nil
+	}
+	j := jwt.NewWithClaims(jwt.SigningMethodHS256, m.claims(s, secret, t.issued, t.expires))
+	j.Header["typ"] = refreshType
+	signed, err := j.SignedString(m.refresh)
+	if err != nil {
+		return "", fmt.Errorf("testserver: signing a refresh token: %w", err)
+	}
+	return signed, nil
+}
+
+var errForeign = errors.New("testserver: not a token of this kind")
+
+// readAccess checks signature, type and issuer of an access token (RFC 9068
+// 4). Its end is judged by the caller, who knows the exact one.
+func (m *mint) readAccess(token string) (claims, error) {
+	return m.read(token, jwt.SigningMethodES256, accessType, &m.access.PublicKey)
+}
+
+// readRefresh checks that a refresh token in JWT form is one.
+func (m *mint) readRefresh(token string) (claims, error) {
+	return m.read(token, jwt.SigningMethodHS256, refreshType, m.refresh)
+}
+
+func (m *mint) read(token string, method jwt.SigningMethod, typ string, key any) (claims, error) {
+	var c claims
+	p := jwt.NewParser(jwt.WithValidMethods([]string{method.Alg()}), jwt.WithoutClaimsValidation())
+	_, err := p.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
+		if t.Header["typ"] != typ {
+			return nil, errForeign
+		}
+		return key, nil
+	})
+	if err != nil || c.Issuer != m.issuer {
+		return claims{}, errForeign // never err: it may quote the token
+	}
+	return c, nil
+}

@@ -1,0 +1,234 @@
+package testserver
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// oauthToken is POST /oauth/token. The form is read first, because the grant
+// says which endpoint it is to faults, gates and the book.
+func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{w: w, r: r}
+	form, refusal := readForm(w, r)
+	if refusal != nil {
+		s.run(x, func(*exchange) (*reply, func() reply) { return refusal, nil })
+		return
+	}
+	grant := s.unknownGrant
+	switch form.Get("grant_type") {
+	case "refresh_token":
+		x.endpoint, x.presented, grant = Refresh, form.Get("refresh_token"), s.grantRefresh
+	case "password":
+		x.endpoint, grant = Authenticate, s.grantPassword
+	case "client_credentials":
+		x.endpoint, grant = ClientCredentials, s.grantClient
+	}
+	s.run(x, s.asClient(form, grant))
+}
+
+// grant is a handler of the token endpoint for a client that proved itself.
+type grant func(x *exchange, client string, form url.Values) (*reply, func() reply)
+
+func (s *Server) asClient(form url.Values, g grant) handler {
+	return func(x *exchange) (*reply, func() reply) {
+		client, refusal := s.clients.authenticate(x, form)
+		if refusal != nil {
+			return refusal, nil
+		}
+		return g(x, client, form)
+	}
+}
+
+func (s *Server) unknownGrant(_ *exchange, _ string, form url.Values) (*reply, func() reply) {
+	if form.Get("grant_type") == "" {
+		return refuse(oauthError(Malformed))
+	}
+	return refuse(oauthError(GrantUnknown))
+}
+
+// grantRefresh is RFC 6749 6. Binding and scope are checked before the
+// session's lock, so that neither mistake spends the token.
+func (s *Server) grantRefresh(x *exchange, client string, form url.Values) (*reply, func() reply) {
+	if x.presented == "" {
+		return refuse(oauthError(MissingToken))
+	}
+	r, ok := s.find(x.presented)
+	if !ok {
+		return refuse(oauthError(Unknown))
+	}
+	if r.sess.client != client {
+		return refuse(oauthError(WrongClient))
+	}
+	if scope := form.Get("scope"); scope != "" {
+		if !within(scope, r.sess.scope) {
+			return refuse(oauthError(WiderScope))
+		}
+		r.scope = scope
+	}
+	return nil, func() reply { return s.settle(x, r, oauthTokens, oauthError) }
+}
+
+// settle redeems and books, in the dialect of the two writers.
+func (s *Server) settle(x *exchange, r redemption, good func(Tokens, Outcome) reply, bad func(Outcome) reply) reply {
+	tokens, outcome, reused := s.redeem(r)
+	s.ledger.settle(outcome)
+	if reused && !x.abandoned() {
+		s.ledger.violate(RefreshReused, r.sess.id, s.now())
+	}
+	if outcome != Rotated && outcome != ReplayedSame {
+		return bad(outcome)
+	}
+	x.redeemed = &r
+	return good(tokens, outcome)
+}
+
+// grantPassword is RFC 6749 4.3, for first-party tests alone.
+func (s *Server) grantPassword(x *exchange, client string, form url.Values) (*reply, func() reply) {
+	u := s.signIn(form.Get("username"), form.Get("password"))
+	if u == nil {
+		return refuse(oauthError(WrongPassword))
+	}
+	return nil, func() reply {
+		tokens, err := s.login(u, client, deviceOf(x, form.Get("device")), form.Get("scope"))
+		if err != nil {
+			return oauthError(Failed)
+		}
+		s.ledger.count(func(st *Stats) { st.Logins++ })
+		return oauthTokens(tokens, LoggedIn)
+	}
+}
+
+// grantClient is RFC 6749 4.4: for confidential clients alone.
+func (s *Server) grantClient(_ *exchange, client string, form url.Values) (*reply, func() reply) {
+	if s.clients.secret[client] == "" {
+		return refuse(oauthError(GrantRefused))
+	}
+	return nil, func() reply {
+		tokens, err := s.login(nil, client, "", form.Get("scope"))
+		if err != nil {
+			return oauthError(Failed)
+		}
+		return oauthTokens(tokens, Minted)
+	}
+}
+
+// oauthRevoke is RFC 7009: a refresh token ends its session, an access token
+// itself. What is unknown, or another client's, is answered alike.
+func (s *Server) oauthRevoke(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{w: w, r: r, endpoint: Revoke}
+	form, refusal := readForm(w, r)
+	if refusal != nil {
+		s.run(x, func(*exchange) (*reply, func() reply) { return refusal, nil })
+		return
+	}
+	s.run(x, s.asClient(form, func(_ *exchange, client string, form url.Values) (*reply, func() reply) {
+		token := form.Get("token")
+		if token == "" {
+			return refuse(oauthError(MissingToken))
+		}
+		return nil, func() reply {
+			s.revokeToken(client, token)
+			return emptyReply(http.StatusOK, LoggedOut)
+		}
+	}))
+}
+
+func (s *Server) revokeToken(client, token string) {
+	if r, ok := s.find(token); ok {
+		if r.sess.client == client {
+			s.revoke(r.sess, "revoked")
+		}
+		return
+	}
+	if c, err := s.mint.readAccess(token); err == nil && c.Client == client {
+		s.revokeAccess(c)
+	}
+}
+
+// revokeAccess puts one access token on the blacklist.
+func (s *Server) revokeAccess(c claims) {
+	sess := s.store.session(c.Session)
+	if sess == nil {
+		return
+	}
+	sess.mu.Lock()
+	defer sess.mu.Unlock()
+	if a, ok := sess.access[c.ID]; ok {
+		a.revoked = true
+		sess.access[c.ID] = a
+	}
+}
+
+// readForm reads the body of RFC 6749 3.2: form-encoded, parameters from the
+// body alone, none twice.
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *reply) {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
+		media != "application/x-www-form-urlencoded" {
+		rep := oauthError(WrongType)
+		return nil, &rep
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	outcome := Malformed
+	err := r.ParseForm()
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		outcome = TooLarge
+	}
+	for _, values := range r.PostForm {
+		if len(values) > 1 {
+			err = errors.New("testserver: a parameter was given twice")
+		}
+	}
+	if err != nil {
+		rep := oauthError(outcome)
+		return nil, &rep
+	}
+	return r.PostForm, nil
+}
+
+// oauthTokens is RFC 6749 5.1.
+func oauthTokens(t Tokens, o Outcome) reply {
+	rep := jsonReply(http.StatusOK, o, struct {
+		Access  string `json:"access_token"`
+		Type    string `json:"token_type"`
+		Expires int64  `json:"expires_in"`
+		Refresh string `json:"refresh_token,omitempty"`
+		Scope   string `json:"scope,omitempty"`
+	}{t.Access, "Bearer", seconds(t.ExpiresIn), t.Refresh, t.Scope})
+	rep.message = t.Refresh
+	return rep
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+// within reports whether every scope asked for was granted.
+func within(asked, granted string) bool {
+	have := strings.Fields(granted)
+	for _, scope := range strings.Fields(asked) {
+		if !slices.Contains(have, scope) {
+			return false
+		}
+	}
+	return true
+}
+
+// signIn returns the user whose password this is.
+func (s *Server) signIn(name, password string) *user {
+	u := s.store.users[name]
+	if u == nil || u.password != password || u.disabled.Load() {
+		return nil
+	}
+	return u
+}
+
+// deviceOf falls back on what the client calls itself.
+func deviceOf(x *exchange, name string) string {
+	if name == "" {
+		return x.r.UserAgent()
+	}
+	return name
+}

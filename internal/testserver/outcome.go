@@ -1,0 +1,136 @@
+package testserver
+
+import "net/http"
+
+// Outcome names what became of a request. It is sent in X-Authtest-Outcome,
+// for people who read a failing test; a client must not depend on it.
+type Outcome string
+
+// What a refresh can come to.
+const (
+	Rotated        Outcome = "rotated"
+	ReplayedSame   Outcome = "replayed_same"
+	ReuseDetected  Outcome = "reuse_detected"
+	SessionRevoked Outcome = "session_revoked"
+	UserDisabled   Outcome = "user_disabled"
+	VersionBumped  Outcome = "token_version_bumped"
+	SessionExpired Outcome = "session_expired"
+	MaxRefreshes   Outcome = "max_refreshes"
+	TokenExpired   Outcome = "token_expired"
+	Unknown        Outcome = "unknown_token"
+	MissingToken   Outcome = "missing_token"
+	WrongClient    Outcome = "wrong_client"
+	WiderScope     Outcome = "wider_scope"
+)
+
+// What the other requests can come to.
+const (
+	LoggedIn         Outcome = "logged_in"
+	WrongPassword    Outcome = "wrong_password"
+	Minted           Outcome = "minted"
+	LoggedOut        Outcome = "logged_out"
+	Done             Outcome = "done"
+	Malformed        Outcome = "malformed"
+	TooLarge         Outcome = "too_large"
+	WrongType        Outcome = "wrong_content_type"
+	ClientRefused    Outcome = "client_refused"
+	GrantRefused     Outcome = "grant_refused"
+	GrantUnknown     Outcome = "grant_unknown"
+	NotFound         Outcome = "not_found"
+	Failed           Outcome = "failed"
+	AccessMissing    Outcome = "access_missing"
+	AccessInvalid    Outcome = "access_invalid"
+	AccessExpired    Outcome = "access_expired"
+	ScopeMissing     Outcome = "insufficient_scope"
+	StepUp           Outcome = "insufficient_user_authentication"
+	RefusedByRequest Outcome = "refused_by_request"
+)
+
+// terminal reports whether the answer tells a client that its refresh token is
+// of no more use.
+func (o Outcome) terminal() bool {
+	switch o {
+	case ReuseDetected, SessionRevoked, UserDisabled, VersionBumped,
+		SessionExpired, MaxRefreshes, TokenExpired, Unknown:
+		return true
+	}
+	return false
+}
+
+// ending is the reason under which the outcome ends its session, if it does.
+func (o Outcome) ending() string {
+	switch o {
+	case ReuseDetected, MaxRefreshes:
+		return string(o)
+	}
+	return ""
+}
+
+// oauthRefusal is the answer of the OAuth dialect, RFC 6749 5.2.
+func oauthRefusal(o Outcome) (status int, code, description string) {
+	const bad = http.StatusBadRequest
+	switch o {
+	case ReuseDetected:
+		return bad, "invalid_grant", "refresh token already used"
+	case SessionRevoked:
+		return bad, "invalid_grant", "session revoked"
+	case UserDisabled, VersionBumped:
+		return bad, "invalid_grant", "user must sign in again"
+	case SessionExpired, MaxRefreshes:
+		return bad, "invalid_grant", "session expired"
+	case TokenExpired:
+		return bad, "invalid_grant", "refresh token expired"
+	case Unknown, WrongClient:
+		return bad, "invalid_grant", "refresh token unknown"
+	case WrongPassword:
+		return bad, "invalid_grant", "invalid credentials"
+	case WiderScope:
+		return bad, "invalid_scope", "scope exceeds what was granted"
+	case MissingToken:
+		return bad, "invalid_request", "token missing"
+	case ClientRefused:
+		return http.StatusUnauthorized, "invalid_client", "client authentication failed"
+	case GrantRefused:
+		return bad, "unauthorized_client", "client may not use this grant"
+	case GrantUnknown:
+		return bad, "unsupported_grant_type", "grant type not supported"
+	case TooLarge:
+		return http.StatusRequestEntityTooLarge, "invalid_request", "body too large"
+	case Malformed, WrongType:
+		return bad, "invalid_request", "malformed request"
+	}
+	return http.StatusInternalServerError, "server_error", "internal error"
+}
+
+// jsonRefusal is the answer of the first-party dialect: a status and the one
+// member of its body.
+func jsonRefusal(o Outcome) (status int, member, text string) {
+	const unauthorized = http.StatusUnauthorized
+	switch o {
+	case ReuseDetected, SessionRevoked, UserDisabled, VersionBumped, TokenExpired, Unknown:
+		return unauthorized, "error", "Invalid refresh token"
+	case SessionExpired, MaxRefreshes:
+		return http.StatusForbidden, "message", "Session expired. Please log in again."
+	case MissingToken:
+		return unauthorized, "error", "No refresh token"
+	case WrongPassword:
+		return unauthorized, "error", "Invalid credentials"
+	case AccessExpired:
+		return unauthorized, "error", "Token expired"
+	case AccessMissing, AccessInvalid, RefusedByRequest:
+		return unauthorized, "error", "Invalid token"
+	case ScopeMissing:
+		return http.StatusForbidden, "error", "Forbidden"
+	case StepUp:
+		return http.StatusForbidden, "message", "Re-authentication required"
+	case NotFound:
+		return http.StatusNotFound, "error", "Not found"
+	case TooLarge:
+		return http.StatusRequestEntityTooLarge, "error", "Body too large"
+	case WrongType:
+		return http.StatusUnsupportedMediaType, "error", "Expected application/json"
+	case Malformed:
+		return http.StatusBadRequest, "error", "Malformed request"
+	}
+	return http.StatusInternalServerError, "error", "Internal error"
+}

@@ -1,0 +1,219 @@
+package testserver
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// User can sign in.
+type User struct{ Name, Password string }
+
+// Client is an OAuth client: public if it has no secret.
+type Client struct{ ID, Secret string }
+
+// Config says what kind of server to build. Zero fields take the defaults
+// noted with them.
+type Config struct {
+	Issuer  string // base URL of the server; needed
+	Profile Profile
+
+	AccessTTL    time.Duration // 15 minutes
+	IdleTTL      time.Duration // 7 days
+	AbsoluteTTL  time.Duration // 7 days
+	MaxRefreshes int           // no limit
+
+	Users   []User   // alice, whose password is secret
+	Clients []Client // cli (public) and service (its secret: service-secret)
+
+	TokenDelay time.Duration    // latency of a refresh; none
+	Log        *slog.Logger     // nowhere
+	Now        func() time.Time // time.Now
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, fallback time.Duration) {
+		if *d == 0 {
+			*d = fallback
+		}
+	}
+	set(&c.AccessTTL, 15*time.Minute)
+	set(&c.IdleTTL, 7*24*time.Hour)
+	set(&c.AbsoluteTTL, 7*24*time.Hour)
+	if len(c.Users) == 0 {
+		c.Users = []User{{Name: "alice", Password: "secret"}}
+	}
+	if len(c.Clients) == 0 {
+		c.Clients = []Client{{ID: "cli"}, {ID: "service", Secret: "service-secret"}}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c Config) check() error {
+	var errs []error
+	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf("testserver: "+format, a...)) }
+	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" {
+		fail("Issuer must be an absolute URL")
+	}
+	if min(c.AccessTTL, c.IdleTTL, c.AbsoluteTTL) < time.Second { // expires_in counts whole seconds
+		fail("AccessTTL, IdleTTL and AbsoluteTTL must be at least a second")
+	}
+	if c.MaxRefreshes < 0 {
+		fail("MaxRefreshes must not be negative")
+	}
+	if c.TokenDelay < 0 || c.Profile.Replay.Window < 0 {
+		fail("TokenDelay and the replay window must not be negative")
+	}
+	names := make(map[string]bool)
+	for _, u := range c.Users {
+		if u.Name == "" || names["user "+u.Name] {
+			fail("Users need names of their own")
+		}
+		names["user "+u.Name] = true
+	}
+	for _, client := range c.Clients {
+		if client.ID == "" || names["client "+client.ID] {
+			fail("Clients need ids of their own")
+		}
+		names["client "+client.ID] = true
+	}
+	return errors.Join(errs...)
+}
+
+// Server is the authorization server and the API it protects.
+type Server struct {
+	policy     Policy
+	dialect    Dialect
+	host       string
+	tokenDelay time.Duration
+	clients    clients
+	mint       *mint
+	store      *memory
+	ledger     *ledger
+	faults     *faults
+	log        *slog.Logger
+	handler    http.Handler
+
+	clock          func() time.Time
+	offset         atomic.Int64 // what Advance added to the clock
+	serial         atomic.Int64 // of the newest access token
+	revokedThrough atomic.Int64 // access tokens up to this serial are dead
+
+	mu      sync.Mutex // guards closed; never held across I/O, timers or callbacks
+	closed  bool
+	done    chan struct{} // closed by Close
+	running sync.WaitGroup
+}
+
+// New builds a server. It starts nothing: serve its Handler.
+func New(cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	keys, err := newMint(cfg.Issuer, cfg.Profile.RefreshFormat)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := url.Parse(cfg.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		policy: Policy{
+			AccessTTL: cfg.AccessTTL, IdleTTL: cfg.IdleTTL, AbsoluteTTL: cfg.AbsoluteTTL,
+			MaxRefreshes: cfg.MaxRefreshes, Replay: cfg.Profile.Replay,
+		},
+		dialect: cfg.Profile.Dialect, host: issuer.Host, tokenDelay: cfg.TokenDelay,
+		clients: newClients(cfg.Clients), mint: keys, store: newMemory(cfg.Users),
+		ledger: newLedger(), faults: &faults{}, log: cfg.Log, clock: cfg.Now,
+		done: make(chan struct{}),
+	}
+	s.handler = marked(s.routes())
+	return s, nil
+}
+
+func (s *Server) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /oauth/token", s.oauthToken)
+	mux.HandleFunc("POST /oauth/revoke", s.oauthRevoke)
+
+	mux.HandleFunc("POST /login", s.jsonEndpoint(Authenticate, s.jsonLogin))
+	mux.HandleFunc("POST /refresh", s.jsonEndpoint(Refresh, s.jsonRefresh))
+	mux.HandleFunc("POST /refresh-token", s.jsonEndpoint(Refresh, s.jsonRefresh))
+	mux.HandleFunc("POST /logout", s.jsonEndpoint(Revoke, s.jsonLogout))
+	mux.HandleFunc("POST /logout-all", s.jsonEndpoint(Revoke, s.jsonLogoutAll))
+	mux.HandleFunc("GET /sessions", s.endpoint(Devices, s.listSessions))
+	mux.HandleFunc("DELETE /sessions/{id}", s.endpoint(Devices, s.deleteSession))
+
+	mux.HandleFunc("GET /api/me", s.endpoint(API, s.protect(s.apiMe)))
+	mux.HandleFunc("/api/echo", s.endpoint(API, s.apiEcho))
+	mux.HandleFunc("/api/401-always", s.endpoint(API, s.api401))
+	mux.HandleFunc("/api/scope/{scope}", s.endpoint(API, s.protect(s.apiScope)))
+	mux.HandleFunc("/api/stepup", s.endpoint(API, s.protect(s.apiStepUp)))
+	return mux
+}
+
+func (s *Server) endpoint(e Endpoint, h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { s.run(&exchange{w: w, r: r, endpoint: e}, h) }
+}
+
+// marked says in every answer what kind of server this is.
+func marked(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(headerNotice, notice)
+		h.ServeHTTP(w, r)
+	})
+}
+
+// Handler serves the server's endpoints. A dropped connection is a panic with
+// http.ErrAbortHandler, which net/http understands.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Now is the server's clock.
+func (s *Server) Now() time.Time { return s.now() }
+
+func (s *Server) now() time.Time { return s.clock().Add(time.Duration(s.offset.Load())) }
+
+// Advance moves the server's clock, and nobody else's.
+func (s *Server) Advance(d time.Duration) { s.offset.Add(int64(d)) }
+
+// begin reports whether the server is open, and books a running request.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.running.Add(1)
+	return true
+}
+
+// Stop ends every wait: requests at gates and in delays are aborted, new ones
+// refused.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		close(s.done)
+	}
+}
+
+// Close stops the server and returns when no request is running. Connections
+// are the caller's: one that holds a request in its body must be closed first.
+func (s *Server) Close() {
+	s.Stop()
+	s.running.Wait()
+}
