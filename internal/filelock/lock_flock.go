@@ -1,0 +1,43 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package filelock
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// lockFile uses flock, whose locks belong to the open file. Those of fcntl
+// belong to the process, and closing any descriptor of the file drops them.
+func lockFile(f *os.File, block bool) error {
+	how := syscall.LOCK_EX
+	if !block {
+		how |= syscall.LOCK_NB
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), how)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, syscall.EINTR):
+			// A signal, such as the ones that the runtime preempts with.
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			return ErrHeld
+		case errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOTSUP),
+			errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, syscall.ENOSYS):
+			return fmt.Errorf("%w (%w)", ErrUnsupported, err)
+		default:
+			return fmt.Errorf("filelock: locking: %w", err)
+		}
+	}
+}
+
+func unlockFile(f *os.File) error {
+	for {
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
