@@ -65,16 +65,16 @@ func (s *Session) fly() (tok any, err error) {
 func (f *flight) run(ctx context.Context) (Token, error) {
 	for ctx.Err() == nil {
 		tok, send, err := f.look(ctx)
-		if err == nil && send && f.lease != nil {
+		if send && f.lease != nil {
 			tok, err = f.obtain(ctx)
+		} else if send {
+			err = errLookAgain
 		}
-		switch {
-		case errors.Is(err, errLookAgain), err == nil && send && f.lease == nil:
-			if err := f.lock(ctx); err != nil {
-				return Token{}, err
-			}
-		default:
+		if !errors.Is(err, errLookAgain) {
 			return tok, err
+		}
+		if err := f.lock(ctx); err != nil {
+			return Token{}, err
 		}
 	}
 	return Token{}, &Error{Reason: ReasonBusy, Uncertain: f.uncertain}
@@ -214,14 +214,10 @@ func (f *flight) adopt() (*snapshot, error) {
 	return f.s.current.Load(), nil
 }
 
-// overtaken: a login, a logout or Close has come between. What they left is
-// judged afresh.
+// overtaken: a login or a logout has come between. What it left is judged
+// afresh.
 func (f *flight) overtaken() error {
-	epoch, _, closed := f.s.begin()
-	if closed {
-		return ErrClosed
-	}
-	f.epoch = epoch
+	f.epoch, _, _ = f.s.begin()
 	return errLookAgain
 }
 
@@ -262,9 +258,6 @@ func (f *flight) release() {
 // fail makes err an *Error and shares it: with the callers to come, until the
 // store may be asked again, and as the pause of the advisory window.
 func (f *flight) fail(err error) error {
-	if errors.Is(err, ErrClosed) {
-		return err
-	}
 	e := asError(err)
 	now := time.Now()
 	ft := &fault{err: e, look: deadlineAt(now.Add(lookInterval), now)}

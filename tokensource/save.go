@@ -144,7 +144,7 @@ func (f *flight) saveLater(p *pendingSave) {
 		_ = f.lease.Extend(ctx, saveBudget+sendMargin) // the lineage guards the write, not the lease
 		_, err := f.save(ctx, p.child)
 		cancel()
-		if err == nil || errors.Is(err, errLookAgain) || errors.Is(err, ErrClosed) {
+		if err == nil || errors.Is(err, errLookAgain) {
 			break
 		}
 		_ = pauseFor(context.Background(), saveRetry)

@@ -166,7 +166,7 @@ func (s *Session) publish(epoch uint64, rec *record) bool {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || epoch != s.epoch {
+	if epoch != s.epoch {
 		return false
 	}
 	if cur := s.current.Load(); cur != nil && cur.rec.id == rec.id {

@@ -36,8 +36,8 @@ type Token struct{ set *tokenSet }
 // NewToken.
 type tokenSet struct {
 	id            TokenID
-	accessToken   string
-	authorization string
+	accessToken   Secret // not strings: with a wrong verb, fmt prints what a
+	authorization Secret // pointer to a struct points to
 	tokenType     string
 	issuedAt      time.Time
 	expiry        time.Time
@@ -49,14 +49,14 @@ type tokenSet struct {
 func NewToken(id TokenID, g Grant) Token {
 	set := &tokenSet{
 		id:          id,
-		accessToken: g.AccessToken.Reveal(),
+		accessToken: g.AccessToken,
 		tokenType:   canonicalTokenType(g.TokenType),
 		issuedAt:    g.IssuedAt,
 		expiry:      g.Expiry,
 		scopes:      slices.Clone(g.Scopes),
 	}
 	// Joined once here, so that attaching it costs a request no allocation.
-	set.authorization = set.tokenType + " " + set.accessToken
+	set.authorization = NewSecret(set.tokenType + " " + g.AccessToken.Reveal())
 	return Token{set: set}
 }
 
@@ -89,7 +89,7 @@ func (t Token) AccessToken() Secret {
 	if t.set == nil {
 		return Secret{}
 	}
-	return Secret{p: &t.set.accessToken}
+	return t.set.accessToken
 }
 
 // Authorization returns the value of the Authorization header field that
@@ -98,7 +98,7 @@ func (t Token) Authorization() Secret {
 	if t.set == nil {
 		return Secret{}
 	}
-	return Secret{p: &t.set.authorization}
+	return t.set.authorization
 }
 
 // Type returns the token type in its usual spelling, such as "Bearer".
