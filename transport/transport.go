@@ -1,0 +1,114 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/seed-9a12f4e2/pawl/tokensource"
+)
+
+// RoundTrip sends req with the current token if its origin may see that, and
+// once more with a new token if the first is rejected. It never changes req,
+// and the response's Request is req, without the token.
+//
+// If there is no token to send, the error is that of the Source, wrapped. If
+// the token was rejected and there is no other, it is a [*RejectedError].
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !t.origins.permit(req) || hasAuthorization(req.Header) {
+		return t.send(req, req)
+	}
+	token, err := t.source.Token(req.Context())
+	if err == nil {
+		err = usable(token)
+	}
+	if err != nil {
+		closeBody(req.Body)
+		return nil, fmt.Errorf("transport: no token for the request: %w", err)
+	}
+	out := withToken(req, token)
+	kept := t.lend(req)
+	if kept != nil {
+		out.Body = kept.current
+	}
+	resp, err := t.send(req, out)
+	if err != nil || !t.rejected(resp) {
+		kept.settle()
+		return resp, err
+	}
+	return t.again(req, resp, token, kept)
+}
+
+// again sends a rejected request once more. Everything that could hand the
+// 401 to the caller is decided before any of it is read.
+func (t *Transport) again(req *http.Request, resp *http.Response, token tokensource.Token, kept *body) (*http.Response, error) {
+	next, ok := nextBody(req, kept)
+	if !ok {
+		kept.settle()
+		t.aside.start(t.source, token)
+		return resp, nil
+	}
+	discard(req.Context(), resp)
+	fresh, err := t.source.Renew(req.Context(), token)
+	if err == nil {
+		err = usable(fresh)
+	}
+	if err != nil {
+		closeBody(next)
+		return nil, &RejectedError{Response: resp, Err: err}
+	}
+	out := withToken(req, fresh)
+	out.Body = next
+	return t.send(req, out)
+}
+
+// send passes out to the base. Whatever the base makes of it, the caller sees
+// its own request in the response: the other one holds the token, and the
+// chain of redirects is walked by it.
+func (t *Transport) send(req, out *http.Request) (*http.Response, error) {
+	resp, err := t.base.RoundTrip(out)
+	if err != nil {
+		return nil, err
+	}
+	if resp == nil {
+		return nil, errors.New("transport: the base returned neither a response nor an error")
+	}
+	resp.Request = req
+	return resp, nil
+}
+
+// withToken returns a copy of req that presents the token in the one place
+// where a token belongs (RFC 6750 2.1). The value slice lies in the same
+// allocation as the request.
+func withToken(req *http.Request, token tokensource.Token) *http.Request {
+	out := &struct {
+		http.Request
+		value [1]string
+	}{Request: *req}
+	out.value[0] = token.Authorization().Reveal()
+	header := make(http.Header, len(req.Header)+1)
+	for name, values := range req.Header {
+		// Clipped: a base that adds a value must not write into the
+		// caller's array.
+		header[name] = values[:len(values):len(values)]
+	}
+	header[authorization] = out.value[:]
+	out.Header = header
+	return &out.Request
+}
+
+// usable refuses a token of a type that is presented in another way: sent as
+// a bearer token it would be a leak (RFC 6749 7.1).
+func usable(token tokensource.Token) error {
+	if token.Type() != "Bearer" || token.AccessToken().IsZero() {
+		return &TokenTypeError{Type: token.Type()}
+	}
+	return nil
+}
+
+func closeBody(b io.Closer) {
+	if b != nil {
+		_ = b.Close()
+	}
+}
