@@ -11,11 +11,11 @@ import (
 
 // TB is what this package needs of a testing.T, B or F.
 type TB interface {
-	Helper()
-	Cleanup(func())
-	Errorf(format string, args ...any)
-	Fatalf(format string, args ...any)
-	Logf(format string, args ...any)
+	Helper()                           // see testing.TB
+	Cleanup(func())                    // see testing.TB
+	Errorf(format string, args ...any) // see testing.TB
+	Fatalf(format string, args ...any) // see testing.TB
+	Logf(format string, args ...any)   // see testing.TB
 }
 
 // Profile names a kind of server.
@@ -34,11 +34,17 @@ const (
 )
 
 // User can sign in. Printing one shows no password.
-type User struct{ Name, Password string }
+type User struct {
+	Name     string // as typed at the login, and the subject of the tokens
+	Password string // shown to nobody
+}
 
 // Client is an OAuth client: confidential if it has a secret, which it may
 // send by HTTP Basic or in the form, else public. Printing one shows no secret.
-type Client struct{ ID, Secret string }
+type Client struct {
+	ID     string // the client_id
+	Secret string // the client_secret; empty: a public client
+}
 
 // Config says what kind of server to run. Its zero value is the strict server
 // with the defaults noted here.

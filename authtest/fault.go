@@ -44,18 +44,18 @@ const Forever = testserver.Forever
 type Answer struct {
 	Status int         // zero: 200
 	Header http.Header // a Content-Length larger than the body cuts the connection
-	Body   string
-	Pad    int64 // so many spaces follow Body, streamed
+	Body   string      // as sent, before the padding
+	Pad    int64       // so many spaces follow Body, streamed
 }
 
 // Fault says which requests are hit, when, and by what: one of Drop, Answer
 // and Rewrite, or a Delay alone.
 type Fault struct {
-	On    Endpoint
-	Path  string // only this path; empty: any
-	At    Stage
-	Nth   int // the first of the matching requests to be hit, counted from 1 when the rule is set; zero: 1
-	Times int // how many from there on, or Forever; zero: 1
+	On    Endpoint // zero: any
+	Path  string   // only this path; empty: any
+	At    Stage    // zero: BeforeHandler
+	Nth   int      // the first of the matching requests to be hit, counted from 1 when the rule is set; zero: 1
+	Times int      // how many from there on, or Forever; zero: 1
 
 	// Delay comes first. It ends early, and the request goes on, when its
 	// client leaves.

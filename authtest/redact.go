@@ -9,9 +9,10 @@ import (
 // Tokens is the set of tokens of a login. The fields are plain strings, being
 // test data; printing, logging or encoding the whole shows none of them.
 type Tokens struct {
-	AccessToken, RefreshToken string
-	ExpiresIn                 time.Duration
-	SessionID                 string
+	AccessToken  string        // a JWT; clients must not look inside
+	RefreshToken string        // good for one refresh
+	ExpiresIn    time.Duration // life of the access token
+	SessionID    string        // for RevokeSession and Violation.Session
 }
 
 // Format implements fmt.Formatter and shows no token, whatever the verb.

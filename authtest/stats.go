@@ -10,7 +10,7 @@ import (
 type Stats struct {
 	Logins          int // sessions begun over HTTP
 	RefreshRequests int // refreshes that arrived, those that a fault answered included
-	Rotations       int
+	Rotations       int // refreshes that issued a new refresh token
 	Replays         int // retired tokens answered within the grace
 	Reuses          int // retired tokens that came back too late
 	FamiliesRevoked int // sessions ended by reuse: the cliff
@@ -42,9 +42,9 @@ const (
 
 // Violation is something that a good client does not do.
 type Violation struct {
-	Rule    string
-	Session string // empty where no session is known
-	Time    time.Time
+	Rule    string    // one of the constants above
+	Session string    // empty where no session is known
+	Time    time.Time // on the server's clock
 }
 
 // Violations lists what clients did wrong, oldest first. A token presented
@@ -61,11 +61,15 @@ func (s *Server) Violations() []Violation {
 
 // Session is what the server knows of one login on one device.
 type Session struct {
-	ID, Client, Device, Scope string
-	CreatedAt, LastUsedAt     time.Time
-	ExpiresAt                 time.Time // the hard end
-	Refreshes                 int
-	Ended                     string // why it was revoked; empty while it lives
+	ID         string    // as in Tokens.SessionID
+	Client     string    // whose refresh tokens these are
+	Device     string    // as given at the login
+	Scope      string    // as granted
+	CreatedAt  time.Time // the login
+	LastUsedAt time.Time // the latest refresh
+	ExpiresAt  time.Time // the hard end
+	Refreshes  int       // rotations so far
+	Ended      string    // why it was revoked; empty while it lives
 }
 
 // Sessions lists the sessions of a user, oldest first, ended ones included.

@@ -13,8 +13,8 @@ type clients struct {
 	secret map[string]string
 }
 
-func newClients(list []Client) clients {
-	c := clients{first: list[0].ID, secret: make(map[string]string, len(list))}
+func newClients(list []Client) *clients {
+	c := &clients{first: list[0].ID, secret: make(map[string]string, len(list))}
 	for _, client := range list {
 		c.secret[client.ID] = client.Secret
 	}
@@ -23,7 +23,7 @@ func newClients(list []Client) clients {
 
 // authenticate finds out which client is asking, before anything of the
 // request is looked at: a wrong client must not spend a token (RFC 6749 3.2.1).
-func (c clients) authenticate(x *exchange, form url.Values) (id string, refusal *reply) {
+func (c *clients) authenticate(x *exchange, form url.Values) (id string, refusal *reply) {
 	header := x.r.Header.Get("Authorization")
 	id, secret := form.Get("client_id"), form.Get("client_secret")
 	if header != "" {

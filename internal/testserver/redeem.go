@@ -176,11 +176,15 @@ func (r redemption) setDelivered() {
 
 // Session is what the server knows of one login on one device.
 type Session struct {
-	ID, Client, Device, Scope string
-	CreatedAt, LastUsedAt     time.Time
-	ExpiresAt                 time.Time // the hard end
-	Refreshes                 int
-	Ended                     string // why it was revoked; empty while it lives
+	ID         string
+	Client     string
+	Device     string
+	Scope      string
+	CreatedAt  time.Time
+	LastUsedAt time.Time
+	ExpiresAt  time.Time // the hard end
+	Refreshes  int
+	Ended      string // why it was revoked; empty while it lives
 }
 
 func (s *session) describe() Session {

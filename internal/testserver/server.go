@@ -97,7 +97,7 @@ type Server struct {
 	dialect    Dialect
 	host       string
 	tokenDelay time.Duration
-	clients    clients
+	clients    *clients
 	mint       *mint
 	store      *memory
 	ledger     *ledger

@@ -1,0 +1,47 @@
+package testserver_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-9a12f4e2/pawl/internal/testserver"
+)
+
+func TestAConfigIsCheckedAtOnceAndWhole(t *testing.T) {
+	_, err := testserver.New(testserver.Config{
+		AccessTTL: time.Millisecond, MaxRefreshes: -1, TokenDelay: -1,
+		Users: []testserver.User{{}}, Clients: []testserver.Client{{ID: "a"}, {ID: "a"}},
+	})
+	require.Error(t, err)
+	assert.Equal(t, `testserver: Issuer must be an absolute URL
+testserver: AccessTTL, IdleTTL and AbsoluteTTL must be at least a second
+testserver: MaxRefreshes must not be negative
+testserver: TokenDelay and the replay window must not be negative
+testserver: Users need names of their own
+testserver: Clients need ids of their own`, err.Error())
+
+	_, err = testserver.ProfileNamed("keycloak")
+	assert.EqualError(t, err, `testserver: there is no profile "keycloak"`)
+}
+
+func TestTheDefaultsAreThoseOfAStrictServer(t *testing.T) {
+	s, err := testserver.New(testserver.Config{Issuer: "http://auth.test"})
+	require.NoError(t, err)
+	defer s.Close()
+	tokens, err := s.Login("alice", "laptop")
+	require.NoError(t, err)
+	assert.Equal(t, 15*time.Minute, tokens.ExpiresIn)
+	sess := s.Sessions("alice")[0]
+	assert.Equal(t, 7*24*time.Hour, sess.ExpiresAt.Sub(sess.CreatedAt))
+	assert.Equal(t, "cli", sess.Client)
+	assert.Regexp(t, `^rt_[A-Za-z0-9_-]{43}$`, tokens.Refresh)
+
+	_, err = s.Login("nobody", "laptop")
+	assert.EqualError(t, err, "testserver: unknown user")
+	assert.False(t, s.RevokeSession("nothing", "admin"))
+	assert.False(t, s.RevokeUser("nobody"))
+	assert.False(t, s.DisableUser("nobody"))
+}
