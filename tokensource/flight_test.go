@@ -17,7 +17,8 @@ import (
 func TestTenThousandCallersOnAnExpiredTokenMakeOneRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRotor(time.Hour).slowly(100 * time.Millisecond)
-		s := loggedIn(t, r, tokensource.NewMemoryStore())
+		store := newHookedStore()
+		s := loggedIn(t, r, store)
 		time.Sleep(2 * time.Hour)
 		together(10_000, func(int) {
 			if _, err := s.Token(t.Context()); err != nil {
@@ -25,6 +26,7 @@ func TestTenThousandCallersOnAnExpiredTokenMakeOneRequest(t *testing.T) {
 			}
 		})
 		assert.Equal(t, 1, r.requests())
+		assert.Equal(t, 1, store.locks.get(), "flights")
 	})
 }
 
@@ -196,10 +198,11 @@ func TestPausesDoubleFromOneSecondToOneMinute(t *testing.T) {
 	})
 }
 
-// Guards rule 5: adopt in look, before and under the lock.
+// Guards rule 5: lock, and the look under it. The server is slower than a
+// holder is patient with a mark, so that the lock alone keeps them apart.
 func TestTwoSessionsOverOneStoreRenewOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, store := newRotor(time.Hour).slowly(time.Second), tokensource.NewMemoryStore()
+		r, store := newRotor(time.Hour).slowly(3*time.Second), tokensource.NewMemoryStore()
 		a := loggedIn(t, r, store)
 		b := newSession(t, r, store)
 		for round := range 20 {

@@ -102,6 +102,26 @@ func TestALoginDuringARefreshStays(t *testing.T) {
 	})
 }
 
+// Guards rule 13: the epoch in publish. What was read before a login is not
+// published after it.
+func TestAReadThatALoginOvertookDoesNotBringTheOldSessionBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, store := newRotor(time.Hour), newHookedStore()
+		_ = loggedIn(t, r, store)
+		s := newSession(t, r, store)
+		other := newRotor(time.Hour)
+		store.loaded = func() {
+			store.loaded = nil
+			assert.NoError(t, s.Adopt(t.Context(), other.login()))
+		}
+		_, err := s.Token(t.Context())
+		require.NoError(t, err)
+		tok, err := s.Token(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, stored(t, store).ID, tok.ID())
+	})
+}
+
 // Guards rule 13: merge.
 func TestARefreshThatAnswersForAnotherAccountEndsTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -16,12 +16,14 @@ func TestALateRejectionOfAnOldTokenRenewsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRotor(time.Hour)
 		r.access = "the same bytes each time" // identity is the generation, never the text
-		s := loggedIn(t, r, tokensource.NewMemoryStore())
+		store := newHookedStore()
+		s := loggedIn(t, r, store)
 		old, err := s.Token(t.Context())
 		require.NoError(t, err)
 		current, err := s.Renew(t.Context(), old)
 		require.NoError(t, err)
 		require.Equal(t, 1, r.requests())
+		loads := store.loads.get()
 		together(1000, func(int) {
 			tok, err := s.Renew(t.Context(), old)
 			if assert.NoError(t, err) {
@@ -29,6 +31,7 @@ func TestALateRejectionOfAnOldTokenRenewsNothing(t *testing.T) {
 			}
 		})
 		assert.Equal(t, 1, r.requests())
+		assert.Equal(t, loads, store.loads.get(), "store reads: it returns at once")
 	})
 }
 

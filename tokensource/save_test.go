@@ -46,7 +46,10 @@ func TestANewTokenIsSavedBeforeAnyoneSeesIt(t *testing.T) {
 func TestAChildIsSavedOverItsParentWhateverHappenedToItsRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, store := newRotor(time.Hour), newHookedStore()
-		s := loggedIn(t, r, store)
+		var anomalies counter
+		s := loggedIn(t, r, store, func(c *tokensource.Config) {
+			c.Hooks.Anomaly = func(tokensource.AnomalyInfo) { anomalies.add() }
+		})
 		time.Sleep(2 * time.Hour)
 		n := 0
 		store.swap = func(ctx context.Context, data []byte) error {
@@ -64,6 +67,7 @@ func TestAChildIsSavedOverItsParentWhateverHappenedToItsRecord(t *testing.T) {
 		view := stored(t, store)
 		assert.Equal(t, r.current(), view.RefreshToken)
 		assert.False(t, view.Suspect, "a save of another token ends every suspicion")
+		assert.Zero(t, anomalies.get())
 		assert.Equal(t, 1, r.requests())
 	})
 }

@@ -151,9 +151,9 @@ type hookedStore struct {
 	mu      sync.Mutex // guards the hooks where a test changes them during a save
 	load    func(ctx context.Context) error
 	swap    func(ctx context.Context, data []byte) error
+	loaded  func()
 	swapped func(data []byte) error
 	extend  func(ctx context.Context, d time.Duration) error
-	locked  func()
 	loads   counter
 	swaps   counter
 	locks   counter
@@ -187,7 +187,11 @@ func (h *hookedStore) Load(ctx context.Context, key tokensource.Key) (tokensourc
 			return tokensource.Version{}, nil, err
 		}
 	}
-	return h.MemoryStore.Load(ctx, key)
+	ver, data, err := h.MemoryStore.Load(ctx, key)
+	if h.loaded != nil {
+		h.loaded()
+	}
+	return ver, data, err
 }
 
 func (h *hookedStore) Swap(ctx context.Context, key tokensource.Key, old, new tokensource.Version, data []byte) error {
@@ -214,9 +218,6 @@ func (h *hookedStore) Lock(ctx context.Context, key tokensource.Key) (tokensourc
 	lease, err := h.MemoryStore.Lock(ctx, key)
 	if err != nil {
 		return nil, err
-	}
-	if h.locked != nil {
-		h.locked()
 	}
 	return &hookedLease{Lease: lease, store: h}, nil
 }
