@@ -116,8 +116,10 @@ func TestATokenThatCannotBeSavedIsServedAndSavedLaterAndNobodyRotatesMeanwhile(t
 
 		_, err = other.Token(t.Context())
 		assert.Equal(t, tokensource.ReasonBusy, typed(t, err).Reason, "the lease is kept")
+		start = time.Now()
 		_, err = s.Renew(t.Context(), tok)
 		assert.ErrorIs(t, err, tokensource.ErrTryAgain, "nothing is rotated before it is saved")
+		assert.Zero(t, time.Since(start), "and nobody waits for that")
 		assert.Equal(t, 1, r.requests())
 
 		closing, cancel := context.WithTimeout(t.Context(), time.Minute)

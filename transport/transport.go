@@ -16,7 +16,11 @@ import (
 // If there is no token to send, the error is that of the Source, wrapped. If
 // the token was rejected and there is no other, it is a [*RejectedError].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if !t.origins.permit(req) || hasAuthorization(req.Header) {
+	if !t.origins.permit(req) {
+		return t.send(req, req)
+	}
+	out := copyOf(req)
+	if out == nil {
 		return t.send(req, req)
 	}
 	token, err := t.source.Token(req.Context())
@@ -27,12 +31,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req.Body)
 		return nil, fmt.Errorf("transport: no token for the request: %w", err)
 	}
-	out := withToken(req, token)
+	out.present(token)
 	kept := t.lend(req)
 	if kept != nil {
 		out.Body = kept.current
 	}
-	resp, err := t.send(req, out)
+	resp, err := t.send(req, &out.Request)
 	if err != nil || !t.rejected(resp) {
 		kept.settle()
 		return resp, err
@@ -58,9 +62,10 @@ func (t *Transport) again(req *http.Request, resp *http.Response, token tokensou
 		closeBody(next)
 		return nil, &RejectedError{Response: resp, Err: err}
 	}
-	out := withToken(req, fresh)
+	out := copyOf(req)
+	out.present(fresh)
 	out.Body = next
-	return t.send(req, out)
+	return t.send(req, &out.Request)
 }
 
 // send passes out to the base. Whatever the base makes of it, the caller sees
@@ -78,24 +83,35 @@ func (t *Transport) send(req, out *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// withToken returns a copy of req that presents the token in the one place
-// where a token belongs (RFC 6750 2.1). The value slice lies in the same
-// allocation as the request.
-func withToken(req *http.Request, token tokensource.Token) *http.Request {
-	out := &struct {
-		http.Request
-		value [1]string
-	}{Request: *req}
-	out.value[0] = token.Authorization().Reveal()
-	header := make(http.Header, len(req.Header)+1)
+const authorization = "Authorization"
+
+// outgoing is a copy of the caller's request with a header of its own. The
+// value of its Authorization field lies in the same allocation.
+type outgoing struct {
+	http.Request
+	value [1]string
+}
+
+// copyOf copies req. It is nil if the caller took charge of the Authorization
+// field, in whatever case it wrote the name.
+func copyOf(req *http.Request) *outgoing {
+	out := &outgoing{Request: *req}
+	out.Header = make(http.Header, len(req.Header)+1)
 	for name, values := range req.Header {
+		if len(name) == len(authorization) && foldEqual(name, authorization) {
+			return nil
+		}
 		// Clipped: a base that adds a value must not write into the
 		// caller's array.
-		header[name] = values[:len(values):len(values)]
+		out.Header[name] = values[:len(values):len(values)]
 	}
-	header[authorization] = out.value[:]
-	out.Header = header
-	return &out.Request
+	return out
+}
+
+// present adds the token in the one place where it belongs (RFC 6750 2.1).
+func (o *outgoing) present(token tokensource.Token) {
+	o.value[0] = token.Authorization().Reveal()
+	o.Header[authorization] = o.value[:]
 }
 
 // usable refuses a token of a type that is presented in another way: sent as
