@@ -1,0 +1,275 @@
+package client_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-9a12f4e2/pawl/client"
+	"github.com/seed-9a12f4e2/pawl/tokensource"
+)
+
+// assertLost: it may have been processed.
+func assertLost(t *testing.T, err error) *tokensource.Error {
+	t.Helper()
+	e := facts(t, err)
+	assert.Equal(t, tokensource.ReasonLost.String(), e.Reason.String())
+	assert.True(t, e.Uncertain, "uncertain")
+	assertClass(t, tokensource.ErrTryAgain, err)
+	return e
+}
+
+// assertNotSent: the token is still here.
+func assertNotSent(t *testing.T, err error) *tokensource.Error {
+	t.Helper()
+	e := facts(t, err)
+	assert.Equal(t, tokensource.ReasonNotSent.String(), e.Reason.String())
+	assert.False(t, e.Uncertain, "uncertain")
+	assertClass(t, tokensource.ErrTryAgain, err)
+	return e
+}
+
+// hijacked takes the connection over, after the request was read.
+func hijacked(t *testing.T, then func(net.Conn)) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if !assert.NoError(t, err) {
+			return
+		}
+		then(conn)
+		assert.NoError(t, conn.Close())
+	}
+}
+
+func saying(t *testing.T, text string) http.HandlerFunc {
+	return hijacked(t, func(c net.Conn) { _, _ = io.WriteString(c, text) })
+}
+
+func TestAnAnswerThatDoesNotArriveWholeIsLost(t *testing.T) {
+	ok := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+	for name, h := range map[string]http.HandlerFunc{
+		"dropped before the header": saying(t, ""),
+		"dropped in the header":     saying(t, "HTTP/1.1 200 OK\r\nContent-Ty"),
+		"dropped after the header":  saying(t, ok+"Content-Length: 100\r\n\r\n"),
+		"dropped in the body":       saying(t, ok+"Content-Length: 100\r\n\r\n"+`{"access_token":`),
+		"dropped in a chunk":        saying(t, ok+"Transfer-Encoding: chunked\r\n\r\n40\r\n"+`{"access_token":`),
+		"a malformed chunk":         saying(t, ok+"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}"),
+		"not HTTP":                  saying(t, `{"access_token":"new-canary"}`+"\r\n\r\n"),
+		"a malformed status":        saying(t, "HTTP/1.1 new-canary\r\n\r\n"),
+		"64 MiB": func(w http.ResponseWriter, _ *http.Request) {
+			chunk := make([]byte, 1<<20)
+			for range 64 {
+				if _, err := w.Write(chunk); err != nil {
+					return
+				}
+			}
+		},
+		"a header of 64 MiB": hijacked(t, func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX: ")
+			chunk := make([]byte, 1<<20)
+			for i := range chunk {
+				chunk[i] = 'x'
+			}
+			for range 64 {
+				if _, err := c.Write(chunk); err != nil {
+					return
+				}
+			}
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, h)
+			_, err := refresh(t, oauth(t, srv.URL))
+			assertLost(t, err)
+			assert.NotContains(t, err.Error(), "canary", "net/http quotes what it cannot parse")
+			srv.only(t)
+		})
+	}
+}
+
+func TestAResetConnectionIsALostAnswer(t *testing.T) {
+	srv := record(t, hijacked(t, func(c net.Conn) { assert.NoError(t, c.(*net.TCPConn).SetLinger(0)) }))
+	_, err := refresh(t, oauth(t, srv.URL))
+	assertLost(t, err)
+	assert.True(t, errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF), "the cause is kept: %v", err)
+	srv.only(t)
+}
+
+func TestAHangingServerIsLeftWhenTheContextEnds(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	srv := record(t, func(http.ResponseWriter, *http.Request) {
+		close(arrived)
+		<-release
+	})
+	t.Cleanup(func() { close(release) })
+	why := errors.New("the flight is over")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() {
+		<-arrived
+		cancel(why)
+	}()
+	_, err := oauth(t, srv.URL).Refresh(ctx, withRefreshToken(canary))
+	assertLost(t, err)
+	assert.ErrorIs(t, err, why)
+	srv.only(t)
+}
+
+func TestAHangInTheMiddleOfTheAnswerIsLeftToo(t *testing.T) {
+	release := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"access_token":`)
+		assert.NoError(t, http.NewResponseController(w).Flush())
+		cancel()
+		<-release
+	})
+	t.Cleanup(func() { close(release) })
+	_, err := oauth(t, srv.URL).Refresh(ctx, withRefreshToken(canary))
+	assertLost(t, err)
+	srv.only(t)
+}
+
+func TestWithoutAConnectionNothingIsSent(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := l.Addr().String()
+	require.NoError(t, l.Close())
+	_, err = refresh(t, oauth(t, "http://"+address))
+	assertNotSent(t, err)
+	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
+}
+
+func TestNothingIsSentToAServerThatIsNotTrusted(t *testing.T) {
+	srv := &recorder{}
+	srv.Server = httptest.NewUnstartedServer(srv.keep(inJSON(200, tokens)))
+	srv.Config.ErrorLog = quiet()
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	_, err := refresh(t, oauth(t, srv.URL))
+	assertNotSent(t, err)
+	_, isCertificate := errors.AsType[*tls.CertificateVerificationError](err)
+	assert.True(t, isCertificate, "the cause is kept: %v", err)
+	assert.Empty(t, srv.requests())
+}
+
+func TestUnderAnEndedContextNothingIsSent(t *testing.T) {
+	srv := record(t, inJSON(200, tokens))
+	why := errors.New("closed")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(why)
+	_, err := oauth(t, srv.URL).Refresh(ctx, withRefreshToken(canary))
+	assertNotSent(t, err)
+	assert.Empty(t, srv.requests())
+}
+
+// piped is a Transport whose connections end at server, in memory.
+func piped(server func(net.Conn)) *http.Transport {
+	return &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go server(theirs)
+		return ours, nil
+	}}
+}
+
+func TestATokenThatHasNotLeftInTenSecondsStaysHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		read := make(chan string, 1)
+		stuck := piped(func(c net.Conn) {
+			// Accepts the connection and reads nothing until it is closed.
+			time.Sleep(time.Minute)
+			got, _ := io.ReadAll(c)
+			read <- string(got)
+		})
+		p := oauth(t, "http://127.0.0.1", func(c *client.OAuthConfig) { c.Transport = stuck })
+		begin := time.Now()
+		_, err := refresh(t, p)
+		e := assertNotSent(t, err)
+		assert.Equal(t, client.ConnectBudget, time.Since(begin))
+		assert.ErrorContains(t, e, "10s")
+		assert.NotContains(t, <-read, "canary")
+	})
+}
+
+func TestADialThatHangsEndsAfterTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := oauth(t, "http://127.0.0.1", func(c *client.OAuthConfig) {
+			c.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}}
+		})
+		begin := time.Now()
+		_, err := refresh(t, p)
+		assertNotSent(t, err)
+		assert.Equal(t, client.ConnectBudget, time.Since(begin))
+	})
+}
+
+// readRequest reads a whole request from a piped connection.
+func readRequest(c net.Conn) error {
+	buf := make([]byte, 1<<16)
+	for read := ""; ; {
+		n, err := c.Read(buf)
+		if err != nil {
+			return err
+		}
+		read += string(buf[:n])
+		if len(read) > 0 && containsToken(read) {
+			return nil
+		}
+	}
+}
+
+func TestOnceTheTokenHasLeftOnlyTheContextEndsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slow = 25 * time.Second // more than the ten that a connection may take
+		p := oauth(t, "http://127.0.0.1", func(c *client.OAuthConfig) {
+			c.Transport = piped(func(conn net.Conn) {
+				if readRequest(conn) == nil {
+					time.Sleep(slow)
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\n"+`{"access_token":"at1"}`)
+				}
+				_ = conn.Close()
+			})
+			c.Transport.ResponseHeaderTimeout = time.Second // is overruled: giving up early loses the answer
+		})
+		begin := time.Now()
+		_, err := refresh(t, p)
+		require.NoError(t, err)
+		assert.Equal(t, slow, time.Since(begin))
+
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		_, err = p.Refresh(ctx, withRefreshToken(canary))
+		assertLost(t, err)
+		time.Sleep(slow) // lets the server's goroutine end
+	})
+}
+
+func TestAnAnswerToAHeaderAloneSpendsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// A gateway that is down answers the header. The pipe takes no more
+		// than it reads, so the token cannot have left.
+		p := oauth(t, "http://127.0.0.1", func(c *client.OAuthConfig) {
+			c.Transport = piped(func(conn net.Conn) {
+				_, _ = io.WriteString(conn, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+				_ = conn.Close()
+			})
+		})
+		_, err := refresh(t, p)
+		e := facts(t, err)
+		assertClass(t, tokensource.ErrTryAgain, err)
+		assert.False(t, e.Uncertain, "%v", err)
+	})
+}
