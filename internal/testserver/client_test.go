@@ -11,7 +11,11 @@ import (
 	"github.com/seed-9a12f4e2/pawl/internal/testserver"
 )
 
-const serviceSecret = "a b:c%&é"
+// A client whose id and secret need the encoding of RFC 6749 2.3.1.
+const (
+	serviceID     = "urn:service +1"
+	serviceSecret = "a b:c%&é"
+)
 
 func clientForm(extra url.Values) url.Values {
 	values := url.Values{"grant_type": {"client_credentials"}, "scope": {"jobs"}}
@@ -25,15 +29,15 @@ func TestAClientProvesItselfByBasicOrInTheForm(t *testing.T) {
 	b := start(t, "strict", nil)
 	basic := formRequest("/oauth/token", clientForm(nil))
 	// RFC 6749 2.3.1: each half is form-encoded before it is joined.
-	basic.SetBasicAuth("service", url.QueryEscape(serviceSecret))
-	post := formRequest("/oauth/token", clientForm(url.Values{"client_id": {"service"}, "client_secret": {serviceSecret}}))
+	basic.SetBasicAuth(url.QueryEscape(serviceID), url.QueryEscape(serviceSecret))
+	post := formRequest("/oauth/token", clientForm(url.Values{"client_id": {serviceID}, "client_secret": {serviceSecret}}))
 	for _, r := range []*http.Request{basic, post} {
 		got := b.do(r)
 		require.Equal(t, http.StatusOK, got.Code)
 		assert.ElementsMatch(t, []string{"access_token", "expires_in", "scope", "token_type"}, got.members(), "RFC 6749 4.4.3: no refresh token")
 		access, _ := got.tokens()
 		me := b.get("/api/me", access)
-		assert.Equal(t, "service", me.field("sub"), "RFC 9068 2.2")
+		assert.Equal(t, serviceID, me.field("sub"), "RFC 9068 2.2")
 		assert.Equal(t, http.StatusOK, b.get("/api/scope/jobs", access).Code)
 	}
 }
@@ -42,13 +46,13 @@ func TestAClientThatFailsToProveItselfIsRefused(t *testing.T) {
 	const body = `{"error":"invalid_client","error_description":"client authentication failed"}`
 	b := start(t, "strict", nil)
 	raw := formRequest("/oauth/token", clientForm(nil))
-	raw.SetBasicAuth("service", serviceSecret) // not form-encoded
+	raw.SetBasicAuth(serviceID, serviceSecret) // not form-encoded
 	for name, c := range map[string]struct {
 		r         *http.Request
 		challenge string
 	}{
-		"wrong secret":    {formRequest("/oauth/token", clientForm(url.Values{"client_id": {"service"}, "client_secret": {"x"}})), ""},
-		"no secret":       {formRequest("/oauth/token", clientForm(url.Values{"client_id": {"service"}})), ""},
+		"wrong secret":    {formRequest("/oauth/token", clientForm(url.Values{"client_id": {serviceID}, "client_secret": {"x"}})), ""},
+		"no secret":       {formRequest("/oauth/token", clientForm(url.Values{"client_id": {serviceID}})), ""},
 		"no client":       {formRequest("/oauth/token", clientForm(nil)), ""},
 		"unknown client":  {formRequest("/oauth/token", clientForm(url.Values{"client_id": {"nobody"}})), ""},
 		"not encoded":     {raw, `Basic realm="authtest"`},
@@ -64,7 +68,7 @@ func TestAClientThatFailsToProveItselfIsRefused(t *testing.T) {
 func TestTwoWaysToProveItselfAreOneTooMany(t *testing.T) {
 	b := start(t, "strict", nil)
 	r := formRequest("/oauth/token", clientForm(url.Values{"client_secret": {serviceSecret}}))
-	r.SetBasicAuth("service", url.QueryEscape(serviceSecret))
+	r.SetBasicAuth(url.QueryEscape(serviceID), url.QueryEscape(serviceSecret))
 	got := b.do(r)
 	assert.Equal(t, http.StatusBadRequest, got.Code)
 	assert.Equal(t, "invalid_request", got.field("error"))

@@ -45,3 +45,11 @@ func TestTheDefaultsAreThoseOfAStrictServer(t *testing.T) {
 	assert.False(t, s.RevokeUser("nobody"))
 	assert.False(t, s.DisableUser("nobody"))
 }
+
+// The store holds hashes and nonces: neither may be enough to mint.
+func TestAChildFollowsFromItsParentAndTheServersKeyAlone(t *testing.T) {
+	b, other := start(t, "grace", nil), start(t, "grace", nil)
+	assert.Equal(t, b.Child("rt_a"), b.Child("rt_a"))
+	assert.NotEqual(t, b.Child("rt_a"), b.Child("rt_b"))
+	assert.NotEqual(t, b.Child("rt_a"), other.Child("rt_a"))
+}

@@ -28,6 +28,7 @@ type exchange struct {
 	presented  string      // the refresh token, at the token endpoint
 	session    string      // its session, for the book
 	redeemed   *redemption // set when the answer carries its child
+	answered   bool        // an answer went to a client that was still there
 	attempt    int         // at the API: the how-manieth request for this URI
 	overlapped bool        // guarded by the ledger's mu
 }
@@ -120,7 +121,10 @@ func (s *Server) send(x *exchange, rep reply) {
 	if rep.outcome != "" {
 		x.w.Header().Set(headerOutcome, string(rep.outcome))
 	}
-	whole := rep.write(x.w) == nil && !x.abandoned()
+	// Asked before the write: a client may well hang up once it has its answer.
+	gone := x.abandoned()
+	whole := rep.write(x.w) == nil && !gone
+	x.answered = whole
 	if x.endpoint == API && rep.Status == http.StatusUnauthorized {
 		s.ledger.count(func(st *Stats) { st.APIUnauthorized++ })
 	}

@@ -91,6 +91,18 @@ func TestATokenWhoseSuccessorWasLeftOutMayComeBack(t *testing.T) {
 	assert.Equal(t, []string{testserver.RefreshReused}, b.rules(), "the second answer did arrive")
 }
 
+func TestATokenWhoseSuccessorWasCutOffMayComeBack(t *testing.T) {
+	b := start(t, "grace", nil)
+	b.fault(t, testserver.Fault{On: testserver.Refresh, At: testserver.AfterCommit, Rewrite: func(a testserver.Answer) testserver.Answer {
+		a.Header.Set("Content-Length", "100000")
+		return a
+	}})
+	token := b.login(t).Refresh
+	b.refresh(token)
+	b.refresh(token)
+	assert.Empty(t, b.rules())
+}
+
 func TestAFaultHitsTheRequestsItNames(t *testing.T) {
 	b := start(t, "strict", nil)
 	access := b.login(t).Access

@@ -132,7 +132,7 @@ func (l *ledger) leave(x *exchange, now time.Time) {
 	} else {
 		l.inFlight[x.session] = rest
 	}
-	if x.overlapped && !x.abandoned() {
+	if x.overlapped && (x.answered || !x.abandoned()) {
 		l.violateLocked(RefreshOverlap, x.session, now)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -76,6 +77,38 @@ func TestARefreshWhoseClientHasLeftIsNoOverlap(t *testing.T) {
 	<-abandoned
 	<-patient
 	assert.Empty(t, b.rules())
+}
+
+// hangUp is a client that leaves as its answer begins.
+type hangUp struct {
+	http.ResponseWriter
+	leave context.CancelFunc
+}
+
+func (h hangUp) WriteHeader(status int) {
+	h.leave()
+	h.ResponseWriter.WriteHeader(status)
+}
+
+// A client may use a connection for one request alone and close it at once.
+func TestAClientThatHangsUpWithItsAnswerHasWaitedForIt(t *testing.T) {
+	b := start(t, "grace", nil)
+	token := b.login(t).Refresh
+	gate := b.Gate(testserver.Refresh, testserver.BeforeCommit)
+	ctx, cancel := context.WithCancel(t.Context())
+	first, second := make(chan struct{}), make(chan answer, 1)
+	go func() {
+		defer close(first)
+		b.Handler().ServeHTTP(hangUp{httptest.NewRecorder(), cancel}, oauth().request(token).WithContext(ctx))
+	}()
+	require.NoError(t, gate.Wait(t.Context(), 1))
+	go func() { second <- b.refresh(token) }()
+	require.NoError(t, gate.Wait(t.Context(), 2))
+	gate.ReleaseOne()
+	<-first
+	gate.ReleaseAll()
+	<-second
+	assert.Equal(t, []string{testserver.RefreshOverlap, testserver.RefreshReused}, b.rules())
 }
 
 func TestATokenRefusedMayBeTestedAgainNowAndThen(t *testing.T) {

@@ -139,6 +139,8 @@ func TestAGateLetsATestChooseWhoWins(t *testing.T) {
 	require.True(t, gate.ReleaseOne())
 	assert.Equal(t, testserver.ReuseDetected, (<-answers[1]).outcome())
 	assert.False(t, gate.ReleaseOne(), "nobody is left")
+	gate.ReleaseAll()
+	assert.Equal(t, testserver.SessionRevoked, b.refresh(token).outcome(), "an open gate holds nobody")
 }
 
 func TestAGateThatNobodyReachesIsNotWaitedForForEver(t *testing.T) {
@@ -175,7 +177,9 @@ func TestAClientThatLeavesDoesNotUndoTheCommit(t *testing.T) {
 		token := b.login(t).Refresh
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
+		began := time.Now()
 		b.refreshAs(ctx, token)
+		assert.Equal(t, time.Second, time.Since(began), "nobody waits for the rest of the delay")
 		assert.Equal(t, 1, b.Stats().Rotations)
 		assert.Equal(t, testserver.ReuseDetected, b.refresh(token).outcome())
 		assert.Empty(t, b.rules(), "it had to try: it never got its answer")

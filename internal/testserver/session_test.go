@@ -115,7 +115,9 @@ func TestLogoutEverywhereEndsEverySessionOfTheUser(t *testing.T) {
 		assert.Equal(t, http.StatusUnauthorized, b.get("/api/me", tokens.Access).Code)
 	}
 	assert.Equal(t, http.StatusOK, b.get("/api/me", bobs.Access).Code)
-	assert.Equal(t, http.StatusOK, b.get("/api/me", b.login(t).Access).Code, "a new login is of the new version")
+	again := b.login(t).Access
+	assert.Equal(t, http.StatusOK, b.get("/api/me", again).Code)
+	assert.EqualValues(t, 1, part(t, again, 1)["ver"], "what is older is dead, also what was not listed yet")
 	assert.Equal(t, http.StatusUnauthorized, b.do(jsonRequest("/logout-all", nil)).Code)
 }
 
@@ -135,6 +137,10 @@ func TestAUserSeesAndEndsTheirOwnSessions(t *testing.T) {
 		 "lastUsedAt":"2026-01-02T03:04:05.6Z","expiresAt":"2026-01-09T03:04:05.6Z","current":true},
 		{"id":"`+there.Session+`","device":"phone","createdAt":"2026-01-02T03:05:05.6Z",
 		 "lastUsedAt":"2026-01-02T03:05:05.6Z","expiresAt":"2026-01-09T03:05:05.6Z","current":false}]`, got.Body.String())
+
+	b.Advance(time.Minute)
+	access, _ := b.refresh(here.Refresh).tokens()
+	assert.Contains(t, b.get("/sessions", access).Body.String(), `"lastUsedAt":"2026-01-02T03:06:05.6Z"`)
 
 	end := func(id string) int { return b.as(http.MethodDelete, "/sessions/"+id, here.Access).Code }
 	assert.Equal(t, http.StatusNotFound, end(bobs.Session), "another user's")
@@ -156,6 +162,7 @@ func TestRevocationByOAuthAnswersAlikeWhateverTheToken(t *testing.T) {
 	}
 	revoke("cli", "rt_garbage")
 	revoke("other", tokens.Refresh) // RFC 7009 2.1: not this client's
+	revoke("other", tokens.Access)
 	assert.Equal(t, http.StatusOK, b.get("/api/me", tokens.Access).Code)
 
 	revoke("cli", tokens.Access)
