@@ -87,7 +87,9 @@ func (f Fault) check() error {
 	if f.Rewrite != nil && f.At != AfterCommit {
 		fail("Rewrite needs the finished answer: set At to AfterCommit")
 	}
-	if f.Answer != nil && f.Answer.Status != 0 && (f.Answer.Status < 200 || f.Answer.Status > 599) {
+	// What net/http can write as an answer; a code that HTTP does not know is a
+	// fault as good as any.
+	if f.Answer != nil && f.Answer.Status != 0 && (f.Answer.Status < 200 || f.Answer.Status > 999) {
 		fail("status %d", f.Answer.Status)
 	}
 	return errors.Join(errs...)
