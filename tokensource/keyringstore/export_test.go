@@ -1,0 +1,50 @@
+package keyringstore
+
+import (
+	"context"
+
+	"github.com/seed-9a12f4e2/pawl/tokensource"
+)
+
+// FakeVault is a keyring made of functions.
+type FakeVault struct {
+	Check func(ctx context.Context, mayPrompt bool) error
+	Get   func(service, user string) (string, error)
+	Set   func(service, user, secret string) error
+}
+
+func (f FakeVault) check(ctx context.Context, mayPrompt bool) error { return f.Check(ctx, mayPrompt) }
+func (f FakeVault) get(service, user string) (string, error)        { return f.Get(service, user) }
+func (f FakeVault) set(service, user, secret string) error          { return f.Set(service, user, secret) }
+
+// ErrNoEntry is what a vault's Get returns where there is nothing.
+var ErrNoEntry = errNoEntry
+
+// NewVaultStores returns stores that share one worker, as in one process.
+func NewVaultStores(v FakeVault, configs ...Config) ([]*Store, error) {
+	w := newWorker(v)
+	var all []*Store
+	for _, c := range configs {
+		s, err := newStore(c, w)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// ProbeVault is Probe for a vault.
+func ProbeVault(ctx context.Context, v FakeVault) error { return probe(ctx, newWorker(v)) }
+
+// SealedPath is where the sealed file of key is.
+func (s *Store) SealedPath(key tokensource.Key) string { return s.path(key, ".sealed") }
+
+// DecodeEntry tells what an entry says.
+func DecodeEntry(text string) (counter uint64, v tokensource.Version, data []byte, again string, err error) {
+	e, err := decodeEntry(text)
+	if err != nil {
+		return 0, v, nil, "", err
+	}
+	return e.record.Counter, e.record.Version, e.record.Data, e.encode(), nil
+}

@@ -1,0 +1,216 @@
+package keyringstore_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-9a12f4e2/pawl/tokensource"
+	"github.com/seed-9a12f4e2/pawl/tokensource/filestore"
+	"github.com/seed-9a12f4e2/pawl/tokensource/keyringstore"
+)
+
+// needKeyring skips a test that wants a real keyring where there is none. The
+// script scripts/secret-service.sh puts one beside the tests.
+func needKeyring(tb testing.TB) {
+	tb.Helper()
+	if os.Getenv("PAWL_TEST_KEYRING") == "1" {
+		return
+	}
+	if os.Getenv("PAWL_REQUIRE_SERVICES") == "1" {
+		tb.Fatal("PAWL_REQUIRE_SERVICES=1, and PAWL_TEST_KEYRING is not set: run under scripts/secret-service.sh")
+	}
+	tb.Skip("no real keyring: run under scripts/secret-service.sh")
+}
+
+// newKey returns a key that nothing was ever stored under; the real keyring
+// outlives a test.
+func newKey() tokensource.Key {
+	return tokensource.NewKey("https://as.example", "test", rand.Text())
+}
+
+// version makes the n-th version of a record, recognisable in a failure.
+func version(n uint64) (v tokensource.Version) {
+	binary.BigEndian.PutUint64(v[8:], n)
+	return v
+}
+
+func randomVersion() (v tokensource.Version) {
+	_, _ = rand.Read(v[:])
+	return v
+}
+
+// ring is a keyring in memory whose parts can be replaced while it is used.
+type ring struct {
+	mu      sync.Mutex // guards all below; never held across a hook
+	entries map[string]string
+	sets    int
+	// Each may be nil; before returns an error to fail the call with.
+	check     error
+	beforeGet func() error
+	beforeSet func() error
+	lie       bool // Set returns nil and stores nothing
+}
+
+func newRing() *ring { return &ring{entries: map[string]string{}} }
+
+func (r *ring) vault() keyringstore.FakeVault {
+	return keyringstore.FakeVault{
+		Check: func(context.Context, bool) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.check
+		},
+		Get: r.get,
+		Set: r.set,
+	}
+}
+
+func (r *ring) get(service, user string) (string, error) {
+	if err := r.hook(func() func() error { return r.beforeGet }); err != nil {
+		return "", err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text, ok := r.entries[service+":"+user]
+	if !ok {
+		return "", keyringstore.ErrNoEntry
+	}
+	return text, nil
+}
+
+func (r *ring) set(service, user, secret string) error {
+	if err := r.hook(func() func() error { return r.beforeSet }); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sets++
+	if !r.lie {
+		r.entries[service+":"+user] = secret
+	}
+	return nil
+}
+
+func (r *ring) hook(which func() func() error) error {
+	r.mu.Lock()
+	f := which()
+	r.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	return f()
+}
+
+// change changes the ring under its mutex.
+func (r *ring) change(f func(*ring)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(r)
+}
+
+func (r *ring) snapshot() map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.entries)
+}
+
+func (r *ring) setCount() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sets
+}
+
+// open returns stores over r that share a directory and a worker.
+func (r *ring) open(t testing.TB, configs ...keyringstore.Config) []*keyringstore.Store {
+	t.Helper()
+	dir := t.TempDir()
+	for i := range configs {
+		if configs[i].Dir == "" {
+			configs[i].Dir = dir
+		}
+	}
+	stores, err := keyringstore.NewVaultStores(r.vault(), configs...)
+	require.NoError(t, err)
+	return stores
+}
+
+// kinds are the stores that share one contract. Those with processes can be
+// opened by another process as well.
+var kinds = []struct {
+	name      string
+	processes bool
+	real      bool // needs a real keyring
+}{
+	{name: "memory"},
+	{name: "fake keyring"},
+	{name: "fake keyring sealed"},
+	{name: "file", processes: true},
+	{name: "keyring", processes: true, real: true},
+	{name: "sealed", processes: true, real: true},
+}
+
+// fileKey is the key of the file store of every process.
+func fileKey(context.Context) ([]byte, error) { return []byte("0123456789abcdef0123456789abcdef"), nil }
+
+// openKind opens a store that processes can share; a process calls it with
+// the directory of its parent.
+func openKind(name, dir string) (tokensource.Store, error) {
+	switch name {
+	case "file":
+		return filestore.New(filestore.Config{Dir: dir, Key: fileKey})
+	case "keyring":
+		return keyringstore.New(keyringstore.Config{Dir: dir, Service: "pawl-test"})
+	case "sealed":
+		return keyringstore.New(keyringstore.Config{Dir: dir, Service: "pawl-test", Sealed: true})
+	}
+	return nil, fmt.Errorf("no store %q", name)
+}
+
+// openStore opens a store of any kind for one process.
+func openStore(t *testing.T, name, dir string) tokensource.Store {
+	t.Helper()
+	switch name {
+	case "memory":
+		return tokensource.NewMemoryStore()
+	case "fake keyring":
+		return newRing().open(t, keyringstore.Config{})[0]
+	case "fake keyring sealed":
+		return newRing().open(t, keyringstore.Config{Sealed: true})[0]
+	}
+	store, err := openKind(name, dir)
+	require.NoError(t, err)
+	return store
+}
+
+// eachKind runs f for each kind of store, those with processes only if so
+// asked.
+func eachKind(t *testing.T, processes bool, f func(t *testing.T, name string)) {
+	for _, k := range kinds {
+		if processes && !k.processes {
+			continue
+		}
+		t.Run(k.name, func(t *testing.T) {
+			if k.real {
+				needKeyring(t)
+			}
+			f(t, k.name)
+		})
+	}
+}
+
+// eventually polls: another process gives no signal.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		require.True(t, time.Now().Before(end), what)
+	}
+}

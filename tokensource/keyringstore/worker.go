@@ -1,0 +1,143 @@
+package keyringstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// vault is the part of a keyring that a Store uses. None of it obeys a
+// context but check, and any of it may hang for ever or panic.
+type vault interface {
+	// check tells, without a prompt and without starting anything, whether
+	// the keyring would answer; where mayPrompt, a locked one would.
+	check(ctx context.Context, mayPrompt bool) error
+	// get returns an error that matches errNoEntry where there is nothing.
+	get(service, user string) (string, error)
+	set(service, user, secret string) error
+}
+
+// process is the worker of the keyring of the operating system: package-level
+// state, because what it guards is. go-keyring keeps one D-Bus connection per
+// process behind a mutex of its own, so when a call hangs, those of every
+// other Store hang behind it; one worker lets one goroutine hang, not one per
+// call.
+var process = sync.OnceValue(func() *worker { return newWorker(osKeyring{}) })
+
+// coolDown is how long a keyring that did not answer is left alone. A stopped
+// daemon would otherwise cost each operation its whole deadline.
+const coolDown = 5 * time.Second
+
+// errLeft marks that a caller's context ended.
+var errLeft = errors.New("keyringstore: the caller left")
+
+// worker runs the calls of a keyring one at a time, each in a goroutine that
+// its caller leaves when the time is up. At most one goroutine exists.
+type worker struct {
+	vault vault
+	slot  chan struct{} // holds one element while a call runs
+
+	mu       sync.Mutex // guards the two times; never held across I/O or a wait
+	deadline time.Time  // of the call that runs; zero while none does
+	avoid    time.Time  // until when the keyring is left alone
+}
+
+func newWorker(v vault) *worker {
+	return &worker{vault: v, slot: make(chan struct{}, 1)}
+}
+
+// run runs call, unless its turn does not come before ctx or the deadline
+// ends, and waits for it as long. It calls done once in any case: when call
+// has returned, be it long after run has, or when it is clear that it will
+// never run.
+func (w *worker) run(ctx context.Context, deadline time.Time, call func(context.Context) error, done func()) error {
+	ctx, cancel := context.WithDeadlineCause(ctx, deadline, ErrHung)
+	defer cancel()
+	if err := w.enter(ctx, deadline); err != nil {
+		done()
+		return err
+	}
+	result := make(chan error, 1)
+	go func() {
+		err := guarded(ctx, call)
+		if !errors.Is(err, ErrHung) {
+			w.trip(time.Time{}) // it lives
+		}
+		// Before the caller hears of it, so that what it does next finds
+		// the slot and the caller's locks free.
+		done()
+		w.leave()
+		result <- err
+	}()
+	var err error
+	select {
+	case err = <-result:
+	case <-ctx.Done():
+		err = left(ctx)
+	}
+	if errors.Is(err, ErrHung) {
+		w.trip(time.Now().Add(coolDown))
+	}
+	return err
+}
+
+// enter takes the slot. It does not wait behind a call that hangs.
+func (w *worker) enter(ctx context.Context, deadline time.Time) error {
+	if ctx.Err() != nil {
+		return left(ctx)
+	}
+	if w.hung() {
+		return ErrHung
+	}
+	select {
+	case w.slot <- struct{}{}:
+	case <-ctx.Done():
+		return left(ctx)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deadline = deadline
+	return nil
+}
+
+func (w *worker) leave() {
+	w.mu.Lock()
+	w.deadline = time.Time{}
+	w.mu.Unlock()
+	<-w.slot
+}
+
+func (w *worker) hung() bool {
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return now.Before(w.avoid) || !w.deadline.IsZero() && now.After(w.deadline)
+}
+
+func (w *worker) trip(until time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.avoid = until
+}
+
+// left tells a deadline of the keyring from the end of the caller's context.
+func left(ctx context.Context) error {
+	if err := context.Cause(ctx); !errors.Is(err, ErrHung) {
+		return fmt.Errorf("%w: %w", errLeft, err)
+	}
+	return ErrHung
+}
+
+// guarded turns a panic into an error: go-keyring dereferences nil when the
+// bus dies while a prompt is open. The panic's value stays unprinted, since a
+// secret was among the arguments.
+func guarded(ctx context.Context, call func(context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: it panicked with a %T", ErrFailed, p)
+		}
+	}()
+	return call(ctx)
+}
