@@ -89,7 +89,8 @@ const (
 
 // discard releases the connection of a response that the caller will not see,
 // for reuse where that is cheap, and leaves a copy of the start of its body.
-func discard(ctx context.Context, resp *http.Response) {
+// If uploading, the write loop of the request may still be inside Read.
+func discard(ctx context.Context, resp *http.Response, uploading bool) {
 	src := resp.Body
 	ctx, cancel := context.WithTimeout(ctx, maxDiscard)
 	defer cancel()
@@ -100,7 +101,14 @@ func discard(ctx context.Context, resp *http.Response) {
 	if err == nil && resp.ContentLength > maxKept && resp.ContentLength <= maxDrain {
 		_, _ = io.Copy(io.Discard, io.LimitReader(src, maxDrain))
 	}
-	if stop() {
+	switch {
+	case !stop(): // closed already
+	case uploading:
+		// HTTP/2 waits in Close until the write loop has ended, or the
+		// request's context. A loop that waits for what the caller writes
+		// after it has seen the answer would hang both.
+		go func() { _ = src.Close() }()
+	default:
 		_ = src.Close()
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(kept))

@@ -53,7 +53,7 @@ func (t *Transport) again(req *http.Request, resp *http.Response, token tokensou
 		t.aside.start(t.source, token)
 		return resp, nil
 	}
-	discard(req.Context(), resp)
+	discard(req.Context(), resp, kept != nil)
 	fresh, err := t.source.Renew(req.Context(), token)
 	if err == nil {
 		err = usable(fresh)
