@@ -12,8 +12,22 @@ import (
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 )
 
-// cages puts the canary into every exported type that can hold a secret.
-var cages = map[string]func(*testing.T) []any{
+// cage puts the canary into values of one type.
+type cage = func(*testing.T) []any
+
+// cages covers every exported type that can hold a secret.
+var cages = []map[string]cage{tokensourceCages, clientCages}
+
+func caged(name string) cage {
+	for _, table := range cages {
+		if table[name] != nil {
+			return table[name]
+		}
+	}
+	return nil
+}
+
+var tokensourceCages = map[string]cage{
 	"tokensource.Secret": func(*testing.T) []any { return in(tokensource.NewSecret(canary)) },
 	"tokensource.Grant":  func(*testing.T) []any { return in(grant()) },
 	"tokensource.Token":  func(*testing.T) []any { return in(token()) },
@@ -34,7 +48,11 @@ var cages = map[string]func(*testing.T) []any{
 
 // holdsNone lists types that look as if they could hold a secret, each with
 // the reason why they cannot.
-var holdsNone = map[string]string{}
+var holdsNone = map[string]string{
+	"tokensource.Source":    "an interface",
+	"tokensource.Refresher": "an interface",
+	"transport.Renewer":     "an interface",
+}
 
 func grant() tokensource.Grant {
 	secret := tokensource.NewSecret(canary)
