@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"runtime"
 	"strings"
@@ -55,13 +56,17 @@ func TestARoundTripCostsThreeAllocationsAnd800Bytes(t *testing.T) {
 	assert.LessOrEqual(t, testing.AllocsPerRun(1000, trip), 3.0)
 
 	const runs = 1000
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range runs {
-		trip()
+	least := uint64(math.MaxUint64)
+	for range 5 { // goroutines of other tests may still be ending
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range runs {
+			trip()
+		}
+		runtime.ReadMemStats(&after)
+		least = min(least, (after.TotalAlloc-before.TotalAlloc)/runs)
 	}
-	runtime.ReadMemStats(&after)
-	assert.LessOrEqual(t, (after.TotalAlloc-before.TotalAlloc)/runs, uint64(800), "bytes")
+	assert.LessOrEqual(t, least, uint64(800), "bytes")
 }
 
 func BenchmarkRoundTrip(b *testing.B) {

@@ -100,5 +100,5 @@ func (t *Transport) CloseIdleConnections() {
 
 // Close ends a renewal that was started beside a request, and waits for it
 // until ctx ends. None is started afterwards; everything else goes on working.
-// Close neither the Source nor the Base: they are not the Transport's.
+// The Source and the Base are not the Transport's, and stay open.
 func (t *Transport) Close(ctx context.Context) error { return t.aside.close(ctx) }
