@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/url"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -281,18 +280,6 @@ func TestTheCallersTraceSeesNothingOfATokenRequest(t *testing.T) {
 	p := oauth(t, srv.URL, func(c *client.OAuthConfig) { c.ClientSecret = tokensource.NewSecret("s") })
 	_, err := p.Refresh(ctx, withRefreshToken(canary))
 	require.NoError(t, err)
-}
-
-func TestAnEarlyAnswerLeavesNoRequestBehind(t *testing.T) {
-	// The server answers before it has read the body, and goes on reading
-	// nothing: the write loop of net/http may still be at it.
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}))
-	t.Cleanup(srv.Close)
-	big := withRefreshToken(strings.Repeat("x", 8<<20))
-	_, err := oauth(t, srv.URL).Refresh(context.Background(), big)
-	assertClass(t, tokensource.ErrTryAgain, err)
 }
 
 func TestACustomUserAgentIsSent(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -259,10 +261,11 @@ func TestOnceTheTokenHasLeftOnlyTheContextEndsTheWait(t *testing.T) {
 
 func TestAnAnswerToAHeaderAloneSpendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// A gateway that is down answers the header. The pipe takes no more
-		// than it reads, so the token cannot have left.
+		// A gateway that is down answers at once. The pipe takes no more than
+		// is read from it, so the header is stuck and the token still here.
 		p := oauth(t, "http://127.0.0.1", func(c *client.OAuthConfig) {
 			c.Transport = piped(func(conn net.Conn) {
+				_, _ = conn.Read(make([]byte, 1))
 				_, _ = io.WriteString(conn, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
 				_ = conn.Close()
 			})
@@ -271,5 +274,50 @@ func TestAnAnswerToAHeaderAloneSpendsNothing(t *testing.T) {
 		e := facts(t, err)
 		assertClass(t, tokensource.ErrTryAgain, err)
 		assert.False(t, e.Uncertain, "%v", err)
+	})
+}
+
+// slowConn is a connection whose writes take a while to fail.
+type slowConn struct {
+	net.Conn
+	writing atomic.Int32
+}
+
+func (c *slowConn) Write(p []byte) (int, error) {
+	c.writing.Add(1)
+	defer c.writing.Add(-1)
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		time.Sleep(time.Second)
+	}
+	return n, err
+}
+
+func TestAnEarlyAnswerLeavesNoRequestBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// The server answers in the middle of the body and reads no more of
+		// it. net/http returns the answer while it is still writing.
+		var conn *slowConn
+		p := oauth(t, "http://127.0.0.1", func(c *client.OAuthConfig) {
+			c.Transport = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+				ours, theirs := net.Pipe()
+				conn = &slowConn{Conn: ours}
+				go func() {
+					if readRequest(theirs) == nil {
+						_, _ = io.WriteString(theirs, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+					}
+					time.Sleep(time.Minute)
+					_ = theirs.Close()
+				}()
+				return conn, nil
+			}}
+		})
+		big := canary + strings.Repeat("x", 1<<20)
+		_, err := p.Refresh(t.Context(), withRefreshToken(big))
+		assert.Zero(t, conn.writing.Load(), "the next refresh must not begin before this one has stopped")
+		e := facts(t, err)
+		assert.Equal(t, http.StatusServiceUnavailable, e.Status)
+		assert.True(t, e.Uncertain, "a part of the token has left")
+		time.Sleep(time.Minute)
 	})
 }
