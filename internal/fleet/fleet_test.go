@@ -1,0 +1,146 @@
+package fleet_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-9a12f4e2/pawl/authtest"
+	"github.com/seed-9a12f4e2/pawl/tokensource"
+)
+
+// Guards rule 5 across processes: the lease of the store, and the look under
+// it.
+func TestEightProcessesOfTwoSessionsRotateOneSessionWithoutAReuse(t *testing.T) {
+	forEachStore(t, func(t *testing.T, j job) {
+		srv := authtest.New(t)
+		j.Deed, j.Server = "rotate", srv.URL()
+		c := logIn(t, srv, j, 0, time.Hour)
+		members := make([]*member, 8)
+		for i := range members {
+			members[i] = start(t, j)
+		}
+		rotations := 60
+		if j.Store == "keyring" {
+			rotations = 200
+		}
+		waitFor(t, func() bool { return srv.Stats().Rotations >= rotations })
+		for _, m := range members {
+			assert.NoError(t, m.stop())
+		}
+		stillGood(t, c)
+		stats := srv.Stats()
+		t.Logf("%d rotations, %d refresh requests", stats.Rotations, stats.RefreshRequests)
+		assert.Equal(t, 1, srv.MaxRedemptions(), "presentations of any one refresh token")
+		assert.Zero(t, stats.FamiliesRevoked)
+		assert.Empty(t, srv.Violations())
+	})
+}
+
+// Guards rule 5: processes that start on an expired token make one request.
+func TestProcessesThatStartTogetherOnAnExpiredTokenMakeOneRequest(t *testing.T) {
+	forEachStore(t, func(t *testing.T, j job) {
+		srv := authtest.NewWith(t, authtest.Config{TokenDelay: 50 * time.Millisecond})
+		j.Deed, j.Server = "get", srv.URL()
+		c := logIn(t, srv, j, 2*time.Hour, -time.Hour)
+		members := make([]*member, 20)
+		for i := range members {
+			members[i] = start(t, j)
+		}
+		for _, m := range members {
+			assert.NoError(t, m.finish())
+		}
+		assert.Equal(t, 1, srv.Stats().RefreshRequests)
+		stillGood(t, c)
+	})
+}
+
+// Guards rule 2: the one caller that renews early waits for it. A process
+// that returned at once would end between the server's commit and the save.
+func TestAProcessThatEndsRightAfterItsRequestInTheAdvisoryWindowLosesNothing(t *testing.T) {
+	forEachStore(t, func(t *testing.T, j job) {
+		srv := authtest.NewWith(t, authtest.Config{TokenDelay: 300 * time.Millisecond})
+		j.Deed, j.Server = "get", srv.URL()
+		c := logIn(t, srv, j, 9*time.Minute, time.Minute) // the window is the last two minutes
+		require.NoError(t, start(t, j).finish())
+		assert.Equal(t, 1, srv.Stats().Rotations)
+		stillGood(t, c)
+		assert.Equal(t, 1, srv.MaxRedemptions())
+		assert.Zero(t, srv.Stats().FamiliesRevoked)
+	})
+}
+
+// Guards rules 6, 9 and 10 against kill -9 at any moment: where the server
+// answers a retired token well for a while, no kill costs the session.
+func TestProcessesKilledAtAnyMomentNeverLoseASessionWhereTheServerHasGrace(t *testing.T) {
+	forEachStore(t, func(t *testing.T, j job) {
+		srv := authtest.NewWith(t, authtest.Config{Profile: authtest.Grace, TokenDelay: 5 * time.Millisecond})
+		j.Deed, j.Server = "rotate", srv.URL()
+		j.Rotation = tokensource.Rotation{Replay: tokensource.ReplayAnswered, Grace: 10 * time.Second}
+		c := logIn(t, srv, j, 0, time.Hour)
+		random := rand.New(rand.NewPCG(1, 2))
+		const kills = 15
+		members := make([]*member, 4)
+		for i := range members {
+			members[i] = start(t, j)
+		}
+		for range kills {
+			// Each kill falls somewhere in a rotation of somebody's.
+			before := srv.Stats().RefreshRequests
+			waitFor(t, func() bool { return srv.Stats().RefreshRequests > before+2 })
+			for range random.IntN(2000) {
+				_ = srv.Stats() // some microseconds each: never the same moment
+			}
+			i := random.IntN(len(members))
+			require.NoError(t, members[i].cmd.Process.Kill())
+			_ = members[i].cmd.Wait()
+			members[i] = start(t, j)
+		}
+		for _, m := range members {
+			assert.NoError(t, m.stop())
+		}
+		stillGood(t, c)
+		stats := srv.Stats()
+		t.Logf("%d kills, %d rotations, %d answered from the grace", kills, stats.Rotations, stats.Replays)
+		assert.Zero(t, stats.FamiliesRevoked)
+		assert.Empty(t, srv.Sessions("alice")[0].Ended)
+	})
+}
+
+// Guards rule 9 across processes.
+func TestLostAnswersCostNobodyTheSessionWhereTheServerHasGrace(t *testing.T) {
+	forEachStore(t, func(t *testing.T, j job) {
+		srv := authtest.NewWith(t, authtest.Config{Profile: authtest.Grace})
+		j.Deed, j.Server = "rotate", srv.URL()
+		c := logIn(t, srv, j, 0, time.Hour)
+		for nth := 4; nth <= 20; nth += 4 {
+			srv.Fault(authtest.Fault{On: authtest.Refresh, At: authtest.AfterCommit, Nth: nth, Drop: true})
+		}
+		members := []*member{start(t, j), start(t, j), start(t, j)}
+		waitFor(t, func() bool { return srv.Stats().Rotations >= 30 })
+		for _, m := range members {
+			assert.NoError(t, m.stop())
+		}
+		stillGood(t, c)
+		assert.Zero(t, srv.Stats().FamiliesRevoked)
+		assert.Empty(t, srv.Violations())
+	})
+}
+
+// waitFor polls what the server counts: other processes give no signal.
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	deadline := time.After(3 * time.Minute)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("the processes do not get there")
+		}
+	}
+}
