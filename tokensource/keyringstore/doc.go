@@ -24,7 +24,8 @@
 // [tokensource.Error] with [tokensource.ReasonKeyLost], which asks for a
 // login. For Swap a lost record is none: the login's first Swap, with the zero
 // Version as the old one, writes over it under a new key. The same goes for a
-// record that was damaged.
+// record that was damaged. A store that remembers the key may not notice, and
+// then goes on with it until its process ends.
 //
 // # What is on disk
 //

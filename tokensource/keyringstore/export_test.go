@@ -2,6 +2,7 @@ package keyringstore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 )
@@ -48,3 +49,15 @@ func DecodeEntry(text string) (counter uint64, v tokensource.Version, data []byt
 	}
 	return e.record.Counter, e.record.Version, e.record.Data, e.encode(), nil
 }
+
+// Mark writes the mark of key, as a writer does before it is killed.
+func (s *Store) Mark(key tokensource.Key, counter uint64) error {
+	lock, err := s.locks.TryLock(s.path(key, ".swap"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(writeMark(lock.File(), counter), lock.Release())
+}
+
+// ProbeHere is Probe with a worker of its own.
+func ProbeHere(ctx context.Context) error { return probe(ctx, newWorker(osKeyring{})) }

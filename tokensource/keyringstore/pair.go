@@ -24,6 +24,59 @@ type pair struct {
 // higher file or, after a higher entry was written, to nothing. So the higher
 // of (file now, entry later) was current at the one moment or the other.
 //
+// A bare entry is the exception: its record may have moved to the file after
+// the file was read. Its counter is that of the record that moved, so a file
+// below it is read again, until it is not below, or was read between two
+// readings of that same entry.
+func (s *Store) look(ctx context.Context, v *visit, key tokensource.Key, fileFirst bool) (pair, error) {
+	var bare uint64
+	for {
+		file, err := s.readFile(key)
+		if err != nil {
+			return pair{}, err
+		}
+		p, err := s.lookAt(ctx, v, key, file, fileFirst)
+		if err != nil || p.entry == nil || p.entry.holdsRecord() || file.damaged != nil {
+			return p, err
+		}
+		c := p.entry.record.Counter
+		if c <= file.counter() || c == bare {
+			return p, nil
+		}
+		bare = c
+	}
+}
+
+// file is the sealed file of a session as it was read.
+type file struct {
+	sealed  *sealedfile.Sealed // nil where there is none
+	damaged error
+}
+
+func (f file) counter() uint64 {
+	if f.sealed == nil {
+		return 0
+	}
+	return f.sealed.Counter
+}
+
+func (s *Store) readFile(key tokensource.Key) (file, error) {
+	sealed, err := sealedfile.Read(s.path(key, ".sealed"))
+	switch {
+	case err == nil:
+		return file{sealed: sealed}, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return file{}, nil
+	case errors.Is(err, sealedfile.ErrDamaged):
+		return file{damaged: err}, nil
+	case errors.Is(err, sealedfile.ErrNewer):
+		return file{}, errors.Join(errNewer, err)
+	}
+	return file{}, err
+}
+
+// lookAt finds out what is current, given the file.
+//
 // With fileFirst the keyring is not asked where that is not needed: when a
 // remembered key opens the file, and the file's counter is not below the mark
 // nor below the remembered entry's, no entry can be later.
@@ -34,79 +87,64 @@ type pair struct {
 // the higher of the file and the remembered entry is current. Without that
 // proof the keyring may hold a later record, and to present an older refresh
 // token would end the session, so the error stays.
-func (s *Store) look(ctx context.Context, v *visit, key tokensource.Key, fileFirst bool) (pair, error) {
-	file, fileErr := sealedfile.Read(s.path(key, ".sealed"))
-	switch {
-	case errors.Is(fileErr, sealedfile.ErrNewer):
-		return pair{}, errors.Join(errNewer, fileErr)
-	case fileErr != nil && !errors.Is(fileErr, fs.ErrNotExist) && !errors.Is(fileErr, sealedfile.ErrDamaged):
-		return pair{}, fileErr
-	}
+func (s *Store) lookAt(ctx context.Context, v *visit, key tokensource.Key, f file, fileFirst bool) (pair, error) {
 	seen := s.recall(key)
-	if fileFirst && file != nil && s.upToDate(key, file, fileErr, seen) && file.Counter >= seen.record.Counter {
-		return resolve(key, file, fileErr, seen), nil
+	if fileFirst && f.sealed != nil && s.upToDate(key, f, seen) && f.counter() >= seen.record.Counter {
+		return resolve(key, f, seen), nil
 	}
 	e, err := s.get(ctx, v, key)
 	switch {
 	case err == nil, errors.Is(err, errNoEntry):
-		p := resolve(key, file, fileErr, e)
+		p := resolve(key, f, e)
 		p.fresh = true
 		return p, nil
 	case errors.Is(err, ErrCorrupt):
-		p := resolve(key, file, fileErr, nil)
+		p := resolve(key, f, nil)
 		p.fresh, p.lost = true, err
 		return p, nil
-	case errors.Is(err, errNewer):
-		return pair{}, err
-	case s.upToDate(key, file, fileErr, seen):
-		return resolve(key, file, fileErr, seen), nil
+	case !errors.Is(err, errNewer) && s.upToDate(key, f, seen):
+		return resolve(key, f, seen), nil
 	}
 	return pair{}, err
 }
 
 // upToDate tells whether the remembered entry and the file hold the current
-// record for sure. It reads the mark after both, see look.
-func (s *Store) upToDate(key tokensource.Key, file *sealedfile.Sealed, fileErr error, seen *entry) bool {
-	if seen == nil || errors.Is(fileErr, sealedfile.ErrDamaged) {
+// record for sure. It reads the mark after both, see lookAt.
+func (s *Store) upToDate(key tokensource.Key, f file, seen *entry) bool {
+	if seen == nil || f.damaged != nil {
 		return false
 	}
-	known := seen.record.Counter
-	if file != nil {
+	if f.sealed != nil {
 		// A file under another key was written after the remembered one
 		// was lost.
-		if _, err := file.Open(seen.key, key); err != nil {
+		if _, err := f.sealed.Open(seen.key, key); err != nil {
 			return false
 		}
-		known = max(known, file.Counter)
 	}
 	mark, ok := readMarkFile(s.path(key, ".swap"))
-	return ok && mark <= known
+	return ok && mark <= max(seen.record.Counter, f.counter())
 }
 
 // resolve lets the higher counter win. A file that is damaged may have had the
 // highest, so nothing wins against it: to believe an older record would mean
 // to present a refresh token again that was spent.
-func resolve(key tokensource.Key, file *sealedfile.Sealed, fileErr error, e *entry) pair {
-	p := pair{entry: e}
+func resolve(key tokensource.Key, f file, e *entry) pair {
+	p := pair{entry: e, high: f.counter()}
 	if e != nil {
-		p.high = e.record.Counter
+		p.high = max(p.high, e.record.Counter)
 		if e.holdsRecord() {
 			p.record, p.where = e.record, Keyring
 		}
 	}
-	if errors.Is(fileErr, sealedfile.ErrDamaged) {
-		return p.lose(fileErr)
-	}
-	if file == nil {
+	switch {
+	case f.damaged != nil:
+		return p.lose(f.damaged)
+	case f.sealed == nil, p.where == Keyring && e.record.Counter >= f.counter():
 		return p
-	}
-	if p.high = max(p.high, file.Counter); p.where == Keyring && e.record.Counter >= file.Counter {
-		return p
-	}
-	if e == nil {
+	case e == nil:
 		return p.lose(ErrNoKey)
 	}
-	r, err := file.Open(e.key, key)
+	r, err := f.sealed.Open(e.key, key)
 	if err != nil {
 		return p.lose(err)
 	}
