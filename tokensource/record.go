@@ -233,6 +233,9 @@ func decodeRecord(data []byte) (*record, error) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		delete(all, name)
 	}
+	if len(all) == 0 {
+		all = nil // an emptied map keeps its memory, for as long as the session lasts
+	}
 	return wire.record(all)
 }
 
