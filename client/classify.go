@@ -96,19 +96,24 @@ func (v verdict) judge(a *answer, clean scrubber, first ...row) *tokensource.Err
 		Status:      a.status,
 		Code:        clean.text(code, maxCode),
 		Description: clean.text(a.text("error_description", "message", "msg", "error"), maxDescription),
-		RetryAfter:  a.retryAfter,
 	}
+	e.Reason, e.Uncertain, e.Advice = v.reason(a, code, first)
+	if e.Reason.Class() == tokensource.ErrTryAgain {
+		e.RetryAfter = a.retryAfter
+	}
+	return e
+}
+
+func (v verdict) reason(a *answer, code string, first []row) (reason tokensource.Reason, uncertain bool, advice string) {
 	if reason, known := v.reasons[code]; known && code != "" && a.refuses() {
-		e.Reason, e.Uncertain = reason, reason == tokensource.ReasonServer
-		return e
+		return reason, reason == tokensource.ReasonServer, ""
 	}
 	if !v.codes {
 		a = a.withoutCode()
 	}
 	for _, rows := range append([][]row{first}, v.rows...) {
 		if i := slices.IndexFunc(rows, func(r row) bool { return r.matches(a) }); i >= 0 {
-			e.Reason, e.Uncertain, e.Advice = rows[i].reason, rows[i].uncertain, rows[i].advice
-			return e
+			return rows[i].reason, rows[i].uncertain, rows[i].advice
 		}
 	}
 	panic("client: bug: the last row matches every answer")
@@ -139,6 +144,11 @@ func (a *answer) withoutCode() *answer {
 
 // refuses: servers answer a bad refresh with a 4xx, and a few with a 200.
 func (a *answer) refuses() bool { return a.status/100 == 2 || a.status/100 == 4 }
+
+// revoked: the token is dead, by this or from before (RFC 7009 2.2).
+func (a *answer) revoked() bool {
+	return a.status/100 == 2 || code("invalid_grant", "invalid_token")(a)
+}
 
 func anyCode(a *answer) bool { return a.refuses() && a.text("error") != "" }
 

@@ -111,6 +111,8 @@ var oauthAnswers = []judged{
 	{"400 in HTML", 400, "text/html", nil, html, again, tokensource.ReasonIntercepted, false},
 	{"401 as text", 401, "text/plain", nil, "unauthorized", again, tokensource.ReasonIntercepted, false},
 	{"403 in HTML, a firewall", 403, "text/html", nil, html, again, tokensource.ReasonIntercepted, false},
+	{"403 as text that begins like JSON", 403, "text/plain", nil, `[firewall] blocked`, again, tokensource.ReasonIntercepted, false},
+	{"403 as a letter that begins like JSON", 403, "text/plain", nil, `n`, again, tokensource.ReasonIntercepted, false},
 	{"403 in JSON without a code", 403, "", nil, `{"message":"blocked"}`, again, tokensource.ReasonIntercepted, false},
 	{"403 empty", 403, "", nil, "", again, tokensource.ReasonIntercepted, false},
 	{"407", 407, "", nil, "", again, tokensource.ReasonIntercepted, false},
@@ -265,6 +267,15 @@ func TestRetryAfterIsReadInBothFormsAndBounded(t *testing.T) {
 	}
 }
 
+func TestPatienceIsAskedOnlyOfThoseWhoMayTryAgain(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		inJSON(400, `{"error":"invalid_grant"}`)(w, r)
+	})
+	_, err := refresh(t, oauth(t, srv.URL))
+	assert.Zero(t, facts(t, err).RetryAfter)
+}
+
 func TestARedirectIsNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		target := record(t, inJSON(200, `{"access_token":"stolen"}`))
@@ -325,6 +336,14 @@ func TestASuccessInAFormIsRead(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "rt-1", g.RefreshToken.Reveal())
 	assert.Equal(t, time.Minute, g.Expiry.Sub(g.IssuedAt))
+}
+
+func TestAMemberWithoutANameIsNobodys(t *testing.T) {
+	srv := record(t, inJSON(200, `{"accessToken":"at-1","":"x"}`))
+	g, err := refresh(t, firstParty(t, srv.URL))
+	require.NoError(t, err)
+	assert.True(t, g.IDToken.IsZero())
+	assert.Empty(t, g.Scopes)
 }
 
 func TestScopesMayComeAsAnArray(t *testing.T) {

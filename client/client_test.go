@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -308,4 +312,89 @@ func TestAClientShowsNoToken(t *testing.T) {
 		}
 	}
 	assertNoSecret(t, logged(flow))
+}
+
+// apiAndTokens is a token endpoint, whose access tokens are at-1, at-2 and so
+// on, and an API that refuses the first with the given status.
+func apiAndTokens(t *testing.T, refusal int) *recorder {
+	var issued atomic.Int32
+	return record(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/token":
+			inJSON(200, fmt.Sprintf(`{"access_token":"at-%d","refresh_token":"rt"}`, issued.Add(1)))(w, r)
+		case r.Header.Get("Authorization") == "Bearer at-1":
+			w.WriteHeader(refusal)
+		}
+	})
+}
+
+func TestAnAPIMayRefuseATokenInItsOwnWay(t *testing.T) {
+	for name, rejected := range map[string]func(*http.Response) bool{
+		"403": nil, "200": func(r *http.Response) bool { return r.StatusCode == http.StatusForbidden },
+	} {
+		srv := apiAndTokens(t, http.StatusForbidden)
+		c, err := client.New(client.Config{
+			Provider: oauth(t, srv.URL), Origins: []string{srv.URL}, Store: tokensource.NewMemoryStore(), Rejected: rejected,
+		})
+		require.NoError(t, err)
+		require.NoError(t, c.Login(t.Context(), alice))
+		resp, err := c.HTTPClient().Get(srv.URL + "/api")
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, name, strconv.Itoa(resp.StatusCode))
+	}
+}
+
+func TestMaxReplayBoundsWhatIsKeptOfABody(t *testing.T) {
+	for maxReplay, want := range map[int64]int{0: 200, -1: 401} {
+		srv := apiAndTokens(t, http.StatusUnauthorized)
+		c, err := client.New(client.Config{
+			Provider: oauth(t, srv.URL), Origins: []string{srv.URL}, Store: tokensource.NewMemoryStore(), MaxReplay: maxReplay,
+		})
+		require.NoError(t, err)
+		require.NoError(t, c.Login(t.Context(), alice))
+		resp, err := c.HTTPClient().Post(srv.URL+"/api", "text/plain", io.MultiReader(strings.NewReader("one shot")))
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, want, resp.StatusCode, "MaxReplay %d", maxReplay)
+		require.NoError(t, c.Close(t.Context()))
+	}
+}
+
+func TestOriginsInTheClearAreAskedForByName(t *testing.T) {
+	cfg := client.Config{
+		Provider: oauth(t, "https://id.example.com"), Origins: []string{"http://api.example.com"}, Store: tokensource.NewMemoryStore(),
+	}
+	_, err := client.New(cfg)
+	assert.ErrorContains(t, err, "InsecureHTTP")
+	cfg.InsecureHTTP = true
+	_, err = client.New(cfg)
+	assert.NoError(t, err)
+}
+
+func TestASessionIsForOneResource(t *testing.T) {
+	store := tokensource.NewMemoryStore()
+	session := func(resource string) *tokensource.Session {
+		p := oauth(t, "https://id.example.com", func(c *client.OAuthConfig) { c.Resource = resource })
+		c, err := client.New(client.Config{Provider: p, Origins: []string{"https://api.example.com"}, Store: store})
+		require.NoError(t, err)
+		return c.Session()
+	}
+	require.NoError(t, session("https://api.example.com/a").Adopt(t.Context(), withRefreshToken("rt")))
+	_, err := session("https://api.example.com/a").Token(t.Context())
+	assert.NoError(t, err)
+	_, err = session("https://api.example.com/b").Token(t.Context())
+	assertClass(t, tokensource.ErrConfig, err)
+	assert.Equal(t, tokensource.ReasonResource, facts(t, err).Reason)
+}
+
+func TestHooksAreToldWhatTheSessionDoes(t *testing.T) {
+	srv := authtest.New(t)
+	refreshed := 0
+	c := signedIn(t, srv, over(t, srv), func(c *client.Config) {
+		c.Hooks.RefreshDone = func(tokensource.RefreshDoneInfo) { refreshed++ }
+	})
+	srv.RevokeAccessTokens()
+	c.assertServed(t)
+	assert.Equal(t, 1, refreshed)
 }

@@ -19,5 +19,11 @@
 // authentication.
 //
 // The package never logs in by itself and never opens a browser. A session
-// that is over says so; the program calls [Client.Login].
+// that is over says so; the program calls [Client.Login] with a [Flow].
+//
+// # Compatibility
+//
+// Fields may be added to the Config structs; their zero values keep meaning
+// what they mean now. A [Provider] is opaque, and there will be more ways to
+// make one.
 package client

@@ -92,7 +92,7 @@ func (p *Provider) Revoke(ctx context.Context, g tokensource.Grant) error {
 	if fail != nil {
 		return certain(fail)
 	}
-	if a.status/100 == 2 || code("invalid_grant", "invalid_token")(a) {
+	if a.revoked() {
 		return nil
 	}
 	return certain(p.verdict.judge(a, newScrubber(c.secrets)))

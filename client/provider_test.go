@@ -87,7 +87,7 @@ func echoes(w http.ResponseWriter, r *http.Request) {
 	if strings.Contains(r.Header.Get("Content-Type"), "form") {
 		plain, _ = url.QueryUnescape(body)
 	}
-	sent := r.Header.Get("Authorization") + " " + body + " " + plain
+	sent := strings.Join([]string{r.Header.Get("Authorization"), body, plain, strings.ReplaceAll(body, `"`, "")}, " ")
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(400)
 	_, _ = fmt.Fprintf(w, `{"error":%q,"error_description":%q,"message":%q}`, strings.ReplaceAll(plain, " ", ""), sent, sent)

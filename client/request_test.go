@@ -35,6 +35,7 @@ func TestARefreshIsOnePlainPOST(t *testing.T) {
 	assert.Equal(t, "/token", req.RequestURI)
 	assert.Equal(t, int64(len(req.body)), req.ContentLength, "not chunked: some servers see an empty form then")
 	assert.Empty(t, req.TransferEncoding)
+	assert.True(t, req.Close, "the connection is for this request alone and is not left open")
 	assert.Equal(t, "application/json", req.Header.Get("Accept"))
 	assert.Contains(t, req.Header.Get("User-Agent"), "pawl")
 	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key", "Authorization", "Cookie", "Expect", "Referer"} {

@@ -267,6 +267,46 @@ func TestCloseWaitsForTheRefreshAndIsNoLogout(t *testing.T) {
 	})
 }
 
+func TestAnIdleSessionIsKeptAliveWhereAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := authtest.NewPipe(t, authtest.Config{IdleTTL: 24 * time.Hour})
+		c := signedIn(t, srv, over(t, srv), func(c *client.Config) { c.KeepAlive = 12 * time.Hour })
+		time.Sleep(72 * time.Hour)
+		c.assertServed(t)
+		require.NoError(t, c.Close(t.Context()))
+	})
+}
+
+func TestWhatIsKnownOfTheServersGraceShortensAnAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := authtest.NewPipe(t, authtest.Config{Profile: authtest.Grace, Grace: 6 * time.Second})
+		p, err := client.OAuthProvider(client.OAuthConfig{
+			TokenURL: srv.URL() + "/oauth/token", ClientID: "cli", Transport: srv.Client().Transport.(*http.Transport),
+			Rotation: tokensource.Rotation{Replay: tokensource.ReplayAnswered, Grace: 6 * time.Second},
+		})
+		require.NoError(t, err)
+		c := signedIn(t, srv, p)
+		time.Sleep(16 * time.Minute)
+		srv.Fault(authtest.Fault{On: authtest.Refresh, At: authtest.AfterCommit, Delay: 20 * time.Second})
+		begin := time.Now()
+		c.assertServed(t)
+		assert.Less(t, time.Since(begin), 6*time.Second, "asked again while the server still answers")
+		assert.Equal(t, 2, srv.MaxRedemptions())
+		assert.Zero(t, srv.Stats().FamiliesRevoked)
+	})
+}
+
+func TestALogoutOfAFirstPartyAPIShowsTheAccessTokenOnlyWhileItLasts(t *testing.T) {
+	srv := record(t, answering(204, "", ""))
+	for want, expiry := range map[string]time.Time{"Bearer at-old": time.Now().Add(time.Hour), "": time.Now().Add(-time.Hour)} {
+		g := withRefreshToken(canary)
+		g.Expiry = expiry
+		require.NoError(t, firstParty(t, srv.URL).Revoke(t.Context(), g))
+		reqs := srv.requests()
+		assert.Equal(t, want, reqs[len(reqs)-1].Header.Get("Authorization"))
+	}
+}
+
 func TestAProgramThatActsForItselfMintsItsTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := authtest.NewPipe(t, authtest.Config{})

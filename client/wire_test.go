@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -69,26 +70,7 @@ func TestAnAnswerThatDoesNotArriveWholeIsLost(t *testing.T) {
 		"a malformed chunk":         saying(t, ok+"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}"),
 		"not HTTP":                  saying(t, `{"access_token":"new-canary"}`+"\r\n\r\n"),
 		"a malformed status":        saying(t, "HTTP/1.1 new-canary\r\n\r\n"),
-		"64 MiB": func(w http.ResponseWriter, _ *http.Request) {
-			chunk := make([]byte, 1<<20)
-			for range 64 {
-				if _, err := w.Write(chunk); err != nil {
-					return
-				}
-			}
-		},
-		"a header of 64 MiB": hijacked(t, func(c net.Conn) {
-			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX: ")
-			chunk := make([]byte, 1<<20)
-			for i := range chunk {
-				chunk[i] = 'x'
-			}
-			for range 64 {
-				if _, err := c.Write(chunk); err != nil {
-					return
-				}
-			}
-		}),
+		"a header of 5 MiB":         saying(t, ok+"X: "+strings.Repeat("x", 5<<20)+"\r\nContent-Length: 22\r\n\r\n"+`{"access_token":"at1"}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := record(t, h)
@@ -98,6 +80,24 @@ func TestAnAnswerThatDoesNotArriveWholeIsLost(t *testing.T) {
 			srv.only(t)
 		})
 	}
+}
+
+func TestAnAnswerOf64MiBIsReadToItsFirst(t *testing.T) {
+	taken := make(chan int, 1)
+	srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
+		chunk, n := []byte(strings.Repeat(" ", 1<<20)), 0
+		for ; n < 64; n++ {
+			if _, err := w.Write(chunk); err != nil {
+				break
+			}
+		}
+		taken <- n
+	})
+	_, err := refresh(t, oauth(t, srv.URL))
+	assertLost(t, err)
+	assert.ErrorContains(t, err, "longer than 1 MiB")
+	assert.Less(t, <-taken, 64, "MiB that the client took")
+	srv.only(t)
 }
 
 func TestAResetConnectionIsALostAnswer(t *testing.T) {
@@ -215,6 +215,7 @@ func TestADialThatHangsEndsAfterTenSeconds(t *testing.T) {
 		_, err := refresh(t, p)
 		assertNotSent(t, err)
 		assert.Equal(t, client.ConnectBudget, time.Since(begin))
+		assert.ErrorContains(t, err, "10s")
 	})
 }
 
@@ -259,21 +260,101 @@ func TestOnceTheTokenHasLeftOnlyTheContextEndsTheWait(t *testing.T) {
 	})
 }
 
+// headerOnly answers as soon as the first byte of a request is there, and
+// reads no more. A pipe takes no more than is read from it, so the header is
+// stuck and the token is still here.
+func headerOnly(answer string) func(net.Conn) {
+	return func(conn net.Conn) {
+		_, _ = conn.Read(make([]byte, 1))
+		_, _ = io.WriteString(conn, answer)
+		time.Sleep(time.Minute)
+		_ = conn.Close()
+	}
+}
+
+const badGateway = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
+
 func TestAnAnswerToAHeaderAloneSpendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// A gateway that is down answers at once. The pipe takes no more than
-		// is read from it, so the header is stuck and the token still here.
-		p := oauth(t, "http://127.0.0.1", func(c *client.OAuthConfig) {
-			c.Transport = piped(func(conn net.Conn) {
-				_, _ = conn.Read(make([]byte, 1))
-				_, _ = io.WriteString(conn, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
-				_ = conn.Close()
-			})
-		})
+		p := oauth(t, "http://127.0.0.1", func(c *client.OAuthConfig) { c.Transport = piped(headerOnly(badGateway)) })
 		_, err := refresh(t, p)
 		e := facts(t, err)
+		assert.Equal(t, http.StatusBadGateway, e.Status)
 		assertClass(t, tokensource.ErrTryAgain, err)
 		assert.False(t, e.Uncertain, "%v", err)
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestAnAnswerThatIsNoHTTPQuotesNoCredentials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		basic := base64.StdEncoding.EncodeToString([]byte("cli:s3cret"))
+		p := oauth(t, "http://127.0.0.1", func(c *client.OAuthConfig) {
+			c.ClientSecret = tokensource.NewSecret("s3cret")
+			c.Transport = piped(headerOnly("HTTP/1.1 " + basic + "\r\n\r\n"))
+		})
+		_, err := refresh(t, p)
+		assertNotSent(t, err)
+		assert.NotContains(t, err.Error(), basic)
+		time.Sleep(time.Minute)
+	})
+}
+
+// tapped is a connection that notes what is written to it.
+type tapped struct {
+	net.Conn
+	written *strings.Builder
+	first   func() // runs before the first write
+	late    time.Duration
+}
+
+func (c *tapped) Write(p []byte) (int, error) {
+	if c.written.Len() == 0 && c.first != nil {
+		c.first()
+	}
+	c.written.Write(p)
+	if _, err := c.Conn.Write(p); err != nil {
+		time.Sleep(c.late)
+	}
+	return len(p), nil // so that the writer goes on, whatever happened
+}
+
+// over returns a Transport for one connection to server through c.
+func (c *tapped) over(server func(net.Conn)) *http.Transport {
+	return &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go server(theirs)
+		c.Conn, c.written = ours, new(strings.Builder)
+		return c, nil
+	}}
+}
+
+func TestAContextThatEndsWhileTheHeaderIsWrittenKeepsTheTokenHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		conn := &tapped{first: cancel}
+		p := oauth(t, "http://127.0.0.1", func(c *client.OAuthConfig) {
+			c.Transport = conn.over(func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+		})
+		_, err := p.Refresh(ctx, withRefreshToken(canary))
+		assertNotSent(t, err)
+		assert.ErrorIs(t, err, context.Canceled)
+		synctest.Wait()
+		assert.NotContains(t, conn.written.String(), "canary")
+	})
+}
+
+func TestATokenThatWasReportedAsNotSentDoesNotLeaveLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// The write of the header returns only after the answer was taken
+		// and the connection closed. The writer goes on to the body then.
+		conn := &tapped{late: time.Second}
+		p := oauth(t, "http://127.0.0.1", func(c *client.OAuthConfig) { c.Transport = conn.over(headerOnly(badGateway)) })
+		_, err := refresh(t, p)
+		assert.Equal(t, http.StatusBadGateway, facts(t, err).Status)
+		assert.False(t, facts(t, err).Uncertain)
+		time.Sleep(time.Minute)
+		assert.NotContains(t, conn.written.String(), "canary")
 	})
 }
 
