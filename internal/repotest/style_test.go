@@ -42,6 +42,7 @@ func TestNoPackageHasStateOfItsOwn(t *testing.T) {
 var maySleep = map[string]string{
 	"tokensource/internal/sealedfile/file_windows.go": "Windows tells nobody when a reader closes the file that a rename replaces",
 	"tokensource/keyringstore/support_test.go":        "another process gives no signal",
+	"tokensource/keyringstore/process_test.go":        "another process gives no signal",
 	"tokensource/window_test.go":                      "a helper that is called inside bubbles",
 	"client/wire_test.go":                             "a helper that is called inside bubbles",
 }
