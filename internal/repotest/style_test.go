@@ -42,8 +42,9 @@ func TestNoPackageHasStateOfItsOwn(t *testing.T) {
 var maySleep = map[string]string{
 	"tokensource/internal/sealedfile/file_windows.go": "Windows tells nobody when a reader closes the file that a rename replaces",
 	"tokensource/keyringstore/support_test.go":        "another process gives no signal",
-	"tokensource/keyringstore/process_test.go":        "another process gives no signal",
+	"tokensource/keyringstore/process_test.go":        "kills at random times, which is what the time is for",
 	"tokensource/window_test.go":                      "a helper that is called inside bubbles",
+	"bench/bench_test.go":                             "a server that takes a while, on the wall clock that a benchmark needs",
 	"client/wire_test.go":                             "a helper that is called inside bubbles",
 }
 
