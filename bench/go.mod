@@ -1,6 +1,6 @@
 module github.com/seed-9a12f4e2/pawl/bench
 
-go 1.26.8
+go 1.26.0
 
 replace github.com/seed-9a12f4e2/pawl => ../
 

@@ -1,7 +1,6 @@
 package tokensource
 
 import (
-	"bytes"
 	"context"
 	"sync"
 	"time"
@@ -16,7 +15,7 @@ type MemoryStore struct {
 
 type memoryEntry struct {
 	version Version
-	data    []byte
+	data    Secret // not bytes, which fmt finds and prints if the verb is wrong
 	lock    chan struct{} // holds one element while the lease is out
 }
 
@@ -43,7 +42,7 @@ func (m *MemoryStore) Load(_ context.Context, key Key) (Version, []byte, error) 
 	if e.version == (Version{}) {
 		return Version{}, nil, ErrNotFound
 	}
-	return e.version, bytes.Clone(e.data), nil
+	return e.version, []byte(e.data.Reveal()), nil
 }
 
 // Swap replaces the record of version old.
@@ -54,7 +53,7 @@ func (m *MemoryStore) Swap(_ context.Context, key Key, old, new Version, data []
 	if e.version != old {
 		return ErrConflict
 	}
-	e.version, e.data = new, bytes.Clone(data)
+	e.version, e.data = new, NewSecret(string(data))
 	return nil
 }
 

@@ -70,7 +70,8 @@ func TestRevealIsTheOnlyWayOutOfASecret(t *testing.T) {
 	var zero tokensource.Secret
 	assert.True(t, zero.IsZero())
 	assert.Empty(t, zero.Reveal())
-	assert.Error(t, json.Unmarshal([]byte(`"`+canary+`"`), &zero), "a placeholder must not be read back as a token")
+	var read struct{ S tokensource.Secret }
+	assert.Error(t, json.Unmarshal([]byte(`{"S":"`+canary+`"}`), &read), "a placeholder must not be read back as a token")
 }
 
 func TestAZeroTokenHoldsNothing(t *testing.T) {

@@ -1,6 +1,6 @@
 module github.com/seed-9a12f4e2/pawl/tools
 
-go 1.26.8
+go 1.26.0
 
 tool honnef.co/go/tools/cmd/staticcheck
 
