@@ -15,7 +15,7 @@ type MemoryStore struct {
 
 type memoryEntry struct {
 	version Version
-	data    Secret // not bytes, which fmt finds and prints if the verb is wrong
+	data    Secret        // not bytes, which fmt finds and prints if the verb is wrong
 	lock    chan struct{} // holds one element while the lease is out
 }
 
