@@ -2,12 +2,12 @@ package tokensource
 
 import "time"
 
-// Hooks are told what a [Session] does, for logs and metrics. Each may be
-// nil. They run one after the other in the goroutine of the refresh, after
-// the lease was released, and hold up those who wait for it: be quick. None
+// Hooks are told what a [Session] did, for logs, traces and metrics. Each may
+// be nil. They run in order, in the goroutine of the refresh, when it is over
+// and the lease released, and hold up those who wait for it: be quick. None
 // of them is given a token.
 type Hooks struct {
-	// RefreshStart: a token request is about to be sent.
+	// RefreshStart: a token request began.
 	RefreshStart func(RefreshStartInfo)
 	// RefreshDone: a token request was answered, or failed.
 	RefreshDone func(RefreshDoneInfo)
@@ -31,6 +31,8 @@ type RefreshStartInfo struct {
 	ID TokenID
 	// Attempt counts the presentations within one refresh, from 1.
 	Attempt int
+	// Time is when it began.
+	Time time.Time
 }
 
 // RefreshDoneInfo is passed to Hooks.RefreshDone.

@@ -160,7 +160,7 @@ func (f *flight) observed(id TokenID, scopes []string, request func() (Grant, er
 	n, start := f.presented, time.Now()
 	f.hook(func(h *Hooks) {
 		if h.RefreshStart != nil {
-			h.RefreshStart(RefreshStartInfo{ID: id, Attempt: n})
+			h.RefreshStart(RefreshStartInfo{ID: id, Attempt: n, Time: start})
 		}
 	})
 	g, err := guarded(request)
