@@ -155,13 +155,9 @@ func (l *loan) end(p []byte, err error) (int, error) {
 	defer b.mu.Unlock()
 	b.reading = false
 	b.idle.Broadcast()
-	mine := b.current == l
 	switch {
-	case b.seeker != nil:
-		if !mine {
-			return len(p), errTaken // its end is not that of the rewound source
-		}
-	case !mine:
+	case b.seeker != nil: // nothing is kept
+	case b.current != l:
 		b.kept = append(b.kept, p...) // the next attempt waits for it
 	case !b.settled && !b.over:
 		if b.over = int64(len(b.kept)+len(p)) > max(b.limit, 0); b.over {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -71,18 +72,20 @@ func (g *gatedSeeker) Seek(_ int64, whence int) (int64, error) {
 // is still inside Read, as net/http's may be. What the loop read, and what
 // stopped it, come out of old.
 func slowLoop(g *gated, old chan<- string) roundTripper {
-	first := true
+	first, replayed := true, make(chan struct{})
 	return func(r *http.Request) (*http.Response, error) {
 		if first {
 			first = false
 			go func() {
 				b, err := io.ReadAll(r.Body)
+				<-replayed // it closes its body last of all
 				_ = r.Body.Close()
 				old <- fmt.Sprintf("%s, then %v", b, err)
 			}()
 			<-g.entered
 			return answer(401, ""), nil
 		}
+		defer close(replayed)
 		b, err := io.ReadAll(r.Body)
 		_ = r.Body.Close()
 		return answer(200, string(b)), err
@@ -90,8 +93,9 @@ func slowLoop(g *gated, old chan<- string) roundTripper {
 }
 
 // Guards, in body.go, the wait in begin (else two attempts read at once), the
-// check of current in begin (else the old loop goes on), and the append for
-// the next attempt in end (else "one" is lost).
+// Broadcast in end (else the replay waits for ever), the check of current in
+// begin (else the old loop goes on), and the append for the next attempt in
+// end (else "one" is lost).
 func TestAnOldWriteLoopNeitherStealsNorLosesWhatItReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, old := newGated(t), make(chan string, 1)
@@ -214,22 +218,29 @@ func TestAFullDuplexExchangeDoesNotDeadlock(t *testing.T) {
 	}
 }
 
-// pattern is an endless stream that differs everywhere.
-type pattern struct{ at uint64 }
+// pattern is an endless stream whose period fits no buffer.
+type pattern struct {
+	block []byte
+	at    int
+}
+
+func newPattern() *pattern {
+	p := &pattern{block: make([]byte, 65521)}
+	_, _ = rand.NewChaCha8([32]byte{2}).Read(p.block)
+	return p
+}
 
 func (p *pattern) Read(b []byte) (int, error) {
-	for i := range b {
-		b[i] = byte(p.at * 0x9E3779B97F4A7C15 >> 56)
-		p.at++
-	}
-	return len(b), nil
+	n := copy(b, p.block[p.at:])
+	p.at = (p.at + n) % len(p.block)
+	return n, nil
 }
 
 const huge = 64 << 20
 
 func TestA64MiBStreamWithAnEarly401ArrivesWhole(t *testing.T) {
 	h := sha256.New()
-	_, err := io.CopyN(h, &pattern{}, huge)
+	_, err := io.CopyN(h, newPattern(), huge)
 	require.NoError(t, err)
 	want := fmt.Sprintf("%x %d []", h.Sum(nil), huge)
 
@@ -237,7 +248,7 @@ func TestA64MiBStreamWithAnEarly401ArrivesWhole(t *testing.T) {
 	src := &source{}
 	// Flow control stops an HTTP/2 upload that is not read after 1 MiB.
 	client := api.client(t, src, func(c *transport.Config) { c.MaxReplay = 8 << 20 })
-	body := &oneShot{Reader: io.LimitReader(&pattern{}, huge)}
+	body := &oneShot{Reader: io.LimitReader(newPattern(), huge)}
 	req := post(t, api.URL, body)
 	req.ContentLength = huge
 	resp, err := client.Do(req)
@@ -261,7 +272,7 @@ func TestAStreamThatIsTooLongToReplayKeepsIts401AndStartsTheRenewal(t *testing.T
 		return nil
 	}}
 	client := api.client(t, src)
-	body := &oneShot{Reader: io.LimitReader(&pattern{}, huge)}
+	body := &oneShot{Reader: io.LimitReader(newPattern(), huge)}
 	resp, err := client.Do(post(t, api.URL, body))
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusUnauthorized, resp.StatusCode)

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,6 +52,31 @@ func TestASmall401IsDrainedSoThatItsConnectionIsReused(t *testing.T) {
 			bodyOf(t, resp)
 			assert.Equal(t, http.StatusOK, resp.StatusCode)
 			assert.Equal(t, c.connections, api.connections())
+		})
+	}
+}
+
+func TestNoMoreOfA401IsReadThanIsKeptOrWorthIt(t *testing.T) {
+	for name, c := range map[string]struct{ announced, most int64 }{
+		"small":          {60 << 10, 60 << 10},
+		"large":          {1 << 20, 8 << 10},
+		"length unknown": {-1, 8 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := &oneShot{Reader: io.LimitReader(newPattern(), max(c.announced, 60<<10))}
+			base := roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.Header.Get("Authorization") == bearer(2) {
+					return answer(200, ""), nil
+				}
+				resp := answer(401, "")
+				resp.Body, resp.ContentLength = body, c.announced
+				return resp, nil
+			})
+			tr := newTransport(t, transport.Config{Source: &source{}, Origins: []string{"https://api.example.com"}, Base: base})
+			_, err := tr.RoundTrip(get(t, "https://api.example.com/"))
+			require.NoError(t, err)
+			assert.Equal(t, c.most, body.bytesRead())
+			assert.Equal(t, 1, body.closes())
 		})
 	}
 }
@@ -195,7 +221,11 @@ func TestACookieOfADiscarded401DoesNotReachTheJar(t *testing.T) {
 func TestTheTimeoutOfAClientReplacesTheTypedError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		base := roundTripper(func(*http.Request) (*http.Response, error) { return answer(401, ""), nil })
-		src := &source{renew: waitForEnd}
+		src := &source{renew: func(ctx context.Context) error {
+			err := waitForEnd(ctx)
+			time.Sleep(time.Second) // past the end, so that the client has no doubt
+			return err
+		}}
 		client := &http.Client{Transport: newTransport(t, transport.Config{Source: src, Origins: []string{"https://api.example.com"}, Base: base})}
 		client.Timeout = time.Minute
 		_, err := client.Do(get(t, "https://api.example.com/"))
