@@ -119,13 +119,24 @@ func (w *wire) post(ctx context.Context, c call) (a *answer, sent bool, fail *to
 	if err == nil {
 		return a, sent, nil
 	}
-	if end := context.Cause(own); end != nil {
+	end := causeOf(ctx, own)
+	if sent {
+		return nil, true, &tokensource.Error{Reason: tokensource.ReasonLost, Uncertain: true, Err: lossCause(err, end)}
+	}
+	if end != nil {
 		err = end
 	}
-	if !sent {
-		return nil, false, &tokensource.Error{Reason: tokensource.ReasonNotSent, Err: newScrubber(c.secrets).err(err)}
+	return nil, false, &tokensource.Error{Reason: tokensource.ReasonNotSent, Err: newScrubber(c.secrets).err(err)}
+}
+
+// causeOf returns why the first of the contexts that have ended did so.
+func causeOf(contexts ...context.Context) error {
+	for _, ctx := range contexts {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 	}
-	return nil, true, &tokensource.Error{Reason: tokensource.ReasonLost, Uncertain: true, Err: lossCause(err, own)}
+	return nil
 }
 
 // transportFor returns a transport for one request. net/http lets a dial go on
@@ -172,10 +183,12 @@ var (
 
 // lossCause picks what may be told about a lost answer. net/http quotes an
 // answer that it cannot parse, and that may hold the new tokens.
-func lossCause(err error, own context.Context) error {
+func lossCause(err, end error) error {
 	var op *net.OpError
 	switch {
-	case own.Err() != nil, err == errAnswerTooLong:
+	case end != nil:
+		return end
+	case err == errAnswerTooLong:
 		return err
 	case errors.As(err, &op):
 		return op

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -163,6 +164,23 @@ func TestNothingIsSentToAServerThatIsNotTrusted(t *testing.T) {
 	_, isCertificate := errors.AsType[*tls.CertificateVerificationError](err)
 	assert.True(t, isCertificate, "the cause is kept: %v", err)
 	assert.Empty(t, srv.requests())
+}
+
+func TestAProxyThatRefusesLetsNothingThrough(t *testing.T) {
+	proxy := record(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) })
+	proxyURL, err := url.Parse(proxy.URL)
+	require.NoError(t, err)
+	through := func(c *client.OAuthConfig) { c.Transport = &http.Transport{Proxy: http.ProxyURL(proxyURL)} }
+
+	_, err = refresh(t, oauth(t, "https://id.example.com", through))
+	assertNotSent(t, err)
+	req := proxy.only(t)
+	assert.Equal(t, http.MethodConnect, req.Method)
+	assert.Empty(t, req.body)
+
+	// Without TLS the proxy sees the request itself, and answers it.
+	_, err = refresh(t, oauth(t, "http://127.0.0.1:1", through))
+	assert.Equal(t, tokensource.ReasonIntercepted.String(), facts(t, err).Reason.String())
 }
 
 func TestUnderAnEndedContextNothingIsSent(t *testing.T) {
