@@ -1,7 +1,9 @@
 package client_test
 
 import (
+	"cmp"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-9a12f4e2/pawl/authtest"
 	"github.com/seed-9a12f4e2/pawl/client"
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 )
@@ -143,17 +146,18 @@ var jsonAnswers = []judged{
 	{"JSON that ends early", 200, "", nil, `{"accessToken":"a`, again, tokensource.ReasonLost, true},
 }
 
+// answer is j as a server sends it.
+func (j judged) answer() *authtest.Answer {
+	header := http.Header{"Content-Type": {cmp.Or(j.contentType, "application/json")}}
+	maps.Copy(header, j.header)
+	return &authtest.Answer{Status: j.status, Header: header, Body: j.body}
+}
+
 func (j judged) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	contentType := j.contentType
-	if contentType == "" {
-		contentType = "application/json"
-	}
-	w.Header().Set("Content-Type", contentType)
-	for name, values := range j.header {
-		w.Header()[name] = values
-	}
-	w.WriteHeader(j.status)
-	_, _ = io.WriteString(w, j.body)
+	a := j.answer()
+	maps.Copy(w.Header(), a.Header)
+	w.WriteHeader(a.Status)
+	_, _ = io.WriteString(w, a.Body)
 }
 
 func (j judged) check(t *testing.T, err error) {

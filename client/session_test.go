@@ -43,19 +43,7 @@ func TestNoFailureLosesTheRefreshToken(t *testing.T) {
 				}))
 				time.Sleep(time.Minute)
 				srv.RevokeAccessTokens()
-				contentType := j.contentType
-				if contentType == "" {
-					contentType = "application/json"
-				}
-				header := j.header.Clone()
-				if header == nil {
-					header = http.Header{}
-				}
-				header.Set("Content-Type", contentType)
-				rule := srv.Fault(authtest.Fault{
-					On: authtest.Refresh, Times: authtest.Forever,
-					Answer: &authtest.Answer{Status: j.status, Header: header, Body: j.body},
-				})
+				rule := srv.Fault(authtest.Fault{On: authtest.Refresh, Times: authtest.Forever, Answer: j.answer()})
 
 				_, err := c.get("/api/me")
 				assertClass(t, classes[j.class], err)

@@ -80,8 +80,7 @@ func newWire(base *http.Transport, userAgent string) *wire {
 // whether a byte of the body can have left this process.
 //
 // It goes to the RoundTripper itself: an http.Client would follow redirects,
-// and a 307 carries the token to any host. GetBody and Idempotency-Key stay
-// unset: either invites net/http to send the body twice.
+// and a 307 carries the token to any host.
 func (w *wire) post(ctx context.Context, c call) (a *answer, sent bool, fail *tokensource.Error) {
 	// The caller's httptrace hooks would see the authentication, and they
 	// travel as a value of its context: only its end is taken over.
@@ -96,18 +95,10 @@ func (w *wire) post(ctx context.Context, c call) (a *answer, sent bool, fail *to
 		}
 	}).Stop()
 
-	req, err := http.NewRequestWithContext(own, http.MethodPost, c.url, body)
+	req, err := w.request(own, c, body)
 	if err != nil {
 		return nil, false, &tokensource.Error{Reason: tokensource.ReasonEndpoint}
 	}
-	req.ContentLength = int64(len(c.body)) // Some servers see an empty form in a chunked request.
-	for name, values := range c.header {
-		req.Header[name] = values
-	}
-	req.Header.Set("Content-Type", c.contentType)
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", w.userAgent)
-
 	a, err = w.roundTrip(req)
 	sent = !body.shut()
 	if sent {
@@ -127,6 +118,23 @@ func (w *wire) post(ctx context.Context, c call) (a *answer, sent bool, fail *to
 		err = end
 	}
 	return nil, false, &tokensource.Error{Reason: tokensource.ReasonNotSent, Err: newScrubber(c.secrets).err(err)}
+}
+
+// request makes the request of c. GetBody and Idempotency-Key stay unset:
+// either invites net/http to send the body twice.
+func (w *wire) request(ctx context.Context, c call, body io.ReadCloser) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, body)
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength = int64(len(c.body)) // Some servers see an empty form in a chunked request.
+	for name, values := range c.header {
+		req.Header[name] = values
+	}
+	req.Header.Set("Content-Type", c.contentType)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", w.userAgent)
+	return req, nil
 }
 
 // causeOf returns why the first of the contexts that have ended did so.
