@@ -93,7 +93,7 @@ var reasonTexts = [...]string{
 	reasonUnset:          "unknown reason",
 	ReasonNoSession:      "no session",
 	ReasonRejected:       "the server rejected the refresh token",
-	ReasonRefused:        "the server refused the refresh",
+	ReasonRefused:        "the server refused",
 	ReasonReuse:          "the refresh token was used twice",
 	ReasonHardEnd:        "the session reached its hard end",
 	ReasonAccountChanged: "the account changed",
