@@ -101,6 +101,34 @@ func TestARejectedTokenIsRenewedOnceForEveryone(t *testing.T) {
 	})
 }
 
+// Guards the one flight of a process, and the return at once for the
+// rejection of an old token: both counted by the server.
+func TestTenThousandGoroutinesOnAnExpiredTokenCostTheServerOneRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := authtest.NewPipe(t, authtest.Config{TokenDelay: 100 * time.Millisecond})
+		c := signedIn(t, srv, over(t, srv))
+		old, err := c.Session().Token(t.Context())
+		require.NoError(t, err)
+		time.Sleep(16 * time.Minute)
+		everyone := func(call func() (tokensource.Token, error)) {
+			var all sync.WaitGroup
+			for range 10_000 {
+				all.Go(func() {
+					tok, err := call()
+					if assert.NoError(t, err) {
+						assert.Equal(t, old.ID().Generation+1, tok.ID().Generation)
+					}
+				})
+			}
+			all.Wait()
+		}
+		everyone(func() (tokensource.Token, error) { return c.Session().Token(t.Context()) })
+		assert.Equal(t, 1, srv.Stats().RefreshRequests)
+		everyone(func() (tokensource.Token, error) { return c.Session().Renew(t.Context(), old) })
+		assert.Equal(t, 1, srv.Stats().RefreshRequests, "after ten thousand late rejections")
+	})
+}
+
 func TestProgramsThatShareAStoreRefreshOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := authtest.NewPipe(t, authtest.Config{TokenDelay: time.Second})
