@@ -3,6 +3,7 @@ package keyringstore
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 )
@@ -59,5 +60,11 @@ func (s *Store) Mark(key tokensource.Key, counter uint64) error {
 	return errors.Join(writeMark(lock.File(), counter), lock.Release())
 }
 
-// ProbeHere is Probe with a worker of its own.
-func ProbeHere(ctx context.Context) error { return probe(ctx, newWorker(osKeyring{})) }
+// Preflight is the check of the real keyring, with the time that Probe gives
+// it and without go-keyring, whose one connection stays with one bus.
+func Preflight(ctx context.Context) error {
+	w := newWorker(osKeyring{})
+	return w.run(ctx, time.Now().Add(checkTime), func(ctx context.Context) error {
+		return w.vault.check(ctx, false)
+	}, func() {})
+}
