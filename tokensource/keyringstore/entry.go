@@ -64,7 +64,8 @@ func decodeEntry(text string) (*entry, error) {
 		return nil, ErrCorrupt
 	}
 	b, err := entryEncoding.DecodeString(rest)
-	if err != nil || len(b) < entryHead {
+	// Strict as it is, the decoder skips line breaks.
+	if err != nil || len(b) < entryHead || strings.ContainsAny(rest, "\r\n") {
 		return nil, ErrCorrupt
 	}
 	key, err := sealedfile.KeyOf(b[:32])

@@ -3,6 +3,7 @@ package keyringstore_test
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
+	"github.com/seed-9a12f4e2/pawl/tokensource/internal/sealedfile"
 	"github.com/seed-9a12f4e2/pawl/tokensource/keyringstore"
 )
 
@@ -41,9 +43,7 @@ func took(t *testing.T, want time.Duration, f func()) {
 	assert.Equal(t, want, time.Since(start))
 }
 
-// Guards the deadline in run, the file in write and the new counter that it
-// takes: with the counter of the attempt, the late entry would be as high as
-// the file.
+// Guards the deadline in run and the file in write.
 func TestRecordIsInTheFileAtTheDeadlineOfAKeyringThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, key := newRing(), newKey()
@@ -180,6 +180,8 @@ func TestWriteThatMayStillLandSendsTheNextOneToTheFile(t *testing.T) {
 	holds(t, s, key, 4, keyringstore.Keyring)
 }
 
+// Guards the new counter that the file takes in write: with that of the
+// attempt, the late entry would be as high as the file.
 func TestSwapSucceedsInTheFileWhenItsCallerLeavesDuringTheKeyringsWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, key := newRing(), newKey()
@@ -194,6 +196,17 @@ func TestSwapSucceedsInTheFileWhenItsCallerLeavesDuringTheKeyringsWrite(t *testi
 		})
 		close(hang)
 		synctest.Wait()
+		for _, text := range r.snapshot() {
+			counter, v, _, _, err := keyringstore.DecodeEntry(text)
+			require.NoError(t, err)
+			assert.EqualValues(t, 2, counter)
+			assert.Equal(t, version(2), v, "it has landed")
+		}
+		raw, err := os.ReadFile(s.SealedPath(key))
+		require.NoError(t, err)
+		file, err := sealedfile.Parse(raw)
+		require.NoError(t, err)
+		assert.EqualValues(t, 3, file.Counter)
 		holds(t, s, key, 2, keyringstore.Sealed)
 	})
 }

@@ -12,7 +12,6 @@ import (
 // pair is what the keyring's entry and the sealed file say together.
 type pair struct {
 	entry  *entry            // nil where there is none
-	fresh  bool              // entry was read by this operation, not remembered
 	record sealedfile.Record // the current record; the zero Version: there is none
 	where  Location
 	lost   error  // why the current record cannot be read, if it cannot
@@ -95,12 +94,10 @@ func (s *Store) lookAt(ctx context.Context, v *visit, key tokensource.Key, f fil
 	e, err := s.get(ctx, v, key)
 	switch {
 	case err == nil, errors.Is(err, errNoEntry):
-		p := resolve(key, f, e)
-		p.fresh = true
-		return p, nil
+		return resolve(key, f, e), nil
 	case errors.Is(err, ErrCorrupt):
 		p := resolve(key, f, nil)
-		p.fresh, p.lost = true, err
+		p.lost = err
 		return p, nil
 	case !errors.Is(err, errNewer) && s.upToDate(key, f, seen):
 		return resolve(key, f, seen), nil

@@ -49,7 +49,7 @@ func (s *Store) Swap(ctx context.Context, key tokensource.Key, old, new tokensou
 		// up or whose writer was killed, and that may still land, perhaps
 		// after ours. The file outranks it; the write after this one can go
 		// to the keyring again.
-		inFile = inFile || !p.fresh || mark > p.high
+		inFile = inFile || mark > p.high
 		err = s.write(ctx, v, key, lock, p, r, inFile)
 	}
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *Store) write(ctx context.Context, v *visit, key tokensource.Key, lock *
 	if err := s.seal(key, p.entry.key, r); err != nil {
 		return err
 	}
-	if p.fresh && p.entry.holdsRecord() {
+	if p.entry.holdsRecord() {
 		// The record has moved out: take the old one, and its token, from
 		// the keyring. The new one is safe whether or not that succeeds.
 		bare := &entry{key: p.entry.key, record: sealedfile.Record{Counter: r.Counter}}

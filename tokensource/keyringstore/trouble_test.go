@@ -51,6 +51,39 @@ func TestKeyringThatLocksAfterItWasReadLosesNothing(t *testing.T) {
 	holds(t, s, key, 3, keyringstore.Keyring)
 }
 
+// Guards the copies in set and Load: what is remembered is nobody else's.
+func TestRememberedRecordIsACopy(t *testing.T) {
+	r, key := newRing(), newKey()
+	s := r.open(t, keyringstore.Config{})[0]
+	data := []byte("record")
+	require.NoError(t, s.Swap(t.Context(), key, version(0), version(1), data))
+	r.change(func(r *ring) { r.check = keyringstore.ErrLocked })
+	data[0] = 'X'
+	for range 2 {
+		_, got, err := s.Load(t.Context(), key)
+		require.NoError(t, err)
+		assert.Equal(t, "record", string(got))
+		got[0] = 'Y'
+	}
+}
+
+// Guards the second half of the short cut in lookAt: after a crash of the
+// machine the mark may be gone and an old file back.
+func TestOldFileWithoutAMarkIsNotTakenForTheRecord(t *testing.T) {
+	r, key := newRing(), newKey()
+	s := r.open(t, keyringstore.Config{})[0]
+	require.NoError(t, swap(t, s, key, 0, 1))
+	r.change(func(r *ring) { r.check = keyringstore.ErrLocked })
+	require.NoError(t, swap(t, s, key, 1, 2))
+	old, err := os.ReadFile(s.SealedPath(key))
+	require.NoError(t, err)
+	r.change(func(r *ring) { r.check = nil })
+	require.NoError(t, swap(t, s, key, 2, 3))
+	require.NoError(t, os.WriteFile(s.SealedPath(key), old, 0o600))
+	require.NoError(t, s.Mark(key, 0))
+	holds(t, s, key, 3, keyringstore.Keyring)
+}
+
 // Guards the mark in upToDate: what is remembered is not current any more when
 // another process has written to the keyring since.
 func TestKeyringThatLocksAfterAnotherProcessWroteIsNotGuessedAt(t *testing.T) {
