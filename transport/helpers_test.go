@@ -84,8 +84,8 @@ func (s *source) tokens() int {
 
 // sight is a request as a server received it.
 type sight struct {
-	method, path, auth, body string
-	header                   http.Header
+	method, path, auth string
+	header             http.Header
 }
 
 // server is an API that keeps what it saw. It answers through handle.
