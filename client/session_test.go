@@ -129,6 +129,30 @@ func TestTenThousandGoroutinesOnAnExpiredTokenCostTheServerOneRefresh(t *testing
 	})
 }
 
+// Guards onceMore in package transport, and the age in reject of package
+// tokensource: what one program renewed is revoked with the rest, before the
+// other has heard of it.
+func TestARevocationOfAllTokensReachesNoProgramThoughOneHadJustRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := authtest.NewPipe(t, authtest.Config{})
+		p := over(t, srv)
+		a := signedIn(t, srv, p)
+		b := start(t, srv, p, a.store)
+		b.assertServed(t)
+		time.Sleep(time.Minute)
+		tok, err := a.Session().Token(t.Context())
+		require.NoError(t, err)
+		_, err = a.Session().Renew(t.Context(), tok)
+		require.NoError(t, err)
+		time.Sleep(10 * time.Millisecond)
+		srv.RevokeAccessTokens()
+		b.assertServed(t)
+		a.assertServed(t)
+		assert.Equal(t, 2, srv.Stats().Rotations)
+		assert.Empty(t, srv.Violations())
+	})
+}
+
 func TestProgramsThatShareAStoreRefreshOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := authtest.NewPipe(t, authtest.Config{TokenDelay: time.Second})

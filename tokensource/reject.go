@@ -12,7 +12,8 @@ const (
 // the session with every request (rule 3).
 type storm struct {
 	last   TokenID // the last generation that was rejected
-	streak int     // generations in a row that were rejected early
+	at     time.Time
+	streak int // generations in a row that were rejected early
 	until  deadline
 }
 
@@ -26,7 +27,10 @@ func (s *Session) reject(cur *snapshot, now time.Time) error {
 	id, st := cur.token.ID(), &s.storm
 	if st.last != id {
 		early := now.Sub(cur.token.IssuedAt()) < stormAge
-		follows := st.last.Family == id.Family && st.last.Generation+1 == id.Generation
+		// A set that had been issued before the last rejection is no answer
+		// to it: whatever voided the last one may have voided this one.
+		follows := st.last.Family == id.Family && st.last.Generation+1 == id.Generation &&
+			!cur.token.IssuedAt().Before(st.at)
 		switch {
 		case early && follows:
 			st.streak++
@@ -35,7 +39,7 @@ func (s *Session) reject(cur *snapshot, now time.Time) error {
 		default:
 			st.streak = 0
 		}
-		st.last = id
+		st.last, st.at = id, now
 		if st.streak >= 2 {
 			pause := min(stormCoolDown<<min(st.streak-2, 10), stormMax)
 			st.until = deadlineAt(now.Add(pause), now)

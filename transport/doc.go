@@ -19,7 +19,8 @@
 // # What happens after a 401
 //
 // The token is renewed once and the request is sent once more. A second 401
-// goes to the caller as it is. Bodies are replayed by GetBody, by seeking, or
+// goes to the caller as it is, unless the token that it rejects had been
+// issued before the first: then there is one more try. Bodies are replayed by GetBody, by seeking, or
 // out of what was kept while they were first sent ([Config.MaxReplay]). A body
 // that cannot be replayed leaves the 401 to the caller, and the renewal starts
 // beside it, for the next request. No request is sent again after a connection

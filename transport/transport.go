@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 )
@@ -53,6 +54,7 @@ func (t *Transport) again(req *http.Request, resp *http.Response, token tokensou
 		t.aside.start(t.source, token)
 		return resp, nil
 	}
+	rejectedAt := time.Now()
 	discard(req.Context(), resp, kept != nil)
 	fresh, err := t.source.Renew(req.Context(), token)
 	if err == nil {
@@ -62,9 +64,41 @@ func (t *Transport) again(req *http.Request, resp *http.Response, token tokensou
 		closeBody(next)
 		return nil, &RejectedError{Response: resp, Err: err}
 	}
+	resp, err = t.replay(req, next, fresh)
+	if err != nil || kept != nil || !olderThan(fresh, rejectedAt) || !t.rejected(resp) {
+		return resp, err
+	}
+	return t.onceMore(req, resp, fresh)
+}
+
+// olderThan: the token was issued before that moment, as far as is known.
+func olderThan(token tokensource.Token, moment time.Time) bool {
+	return !token.IssuedAt().IsZero() && token.IssuedAt().Before(moment)
+}
+
+// onceMore is for a replay that went out with a token older than the rejection
+// it was to cure: another request or process had renewed before, and what made
+// the first token void (every token was revoked, a key was changed) made this
+// one void, too. So it is no second attempt with new credentials, after which
+// RFC 9110 15.5.2 would have us give up. If there is no newer token the caller
+// gets this 401, intact.
+func (t *Transport) onceMore(req *http.Request, resp *http.Response, token tokensource.Token) (*http.Response, error) {
+	fresh, err := t.source.Renew(req.Context(), token)
+	if err != nil || usable(fresh) != nil {
+		return resp, nil
+	}
+	next, ok := nextBody(req, nil)
+	if !ok {
+		return resp, nil
+	}
+	discard(req.Context(), resp, false)
+	return t.replay(req, next, fresh)
+}
+
+func (t *Transport) replay(req *http.Request, body io.ReadCloser, token tokensource.Token) (*http.Response, error) {
 	out := copyOf(req)
-	out.present(fresh)
-	out.Body = next
+	out.present(token)
+	out.Body = body
 	return t.send(req, &out.Request)
 }
 
