@@ -80,6 +80,29 @@ func TestAnAPIThatRefusesEveryNewTokenDoesNotRotateTheSessionWithEveryRequest(t 
 	})
 }
 
+// Guards rule 3: the age of follows in reject. A set that another process had
+// obtained before our rejection is no answer to it.
+func TestARejectedSetThatIsOlderThanTheLastRejectionIsNoStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, store := newRotor(time.Hour), tokensource.NewMemoryStore()
+		a := loggedIn(t, r, store)
+		b := newSession(t, r, store)
+		time.Sleep(time.Second)
+		first, err := b.Token(t.Context())
+		require.NoError(t, err)
+		_, err = a.Renew(t.Context(), first)
+		require.NoError(t, err)
+		time.Sleep(time.Second) // now everything is revoked
+		second, err := b.Renew(t.Context(), first)
+		require.NoError(t, err)
+		require.Equal(t, uint64(2), second.ID().Generation)
+		third, err := b.Renew(t.Context(), second)
+		require.NoError(t, err)
+		assert.Equal(t, uint64(3), third.ID().Generation)
+		assert.Equal(t, 2, r.requests())
+	})
+}
+
 // Guards rule 3: the streak in reject ends with a rejection that is not early.
 func TestRejectionsOfOldTokensAreNoStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
