@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	leastAttempt = 10 * time.Second // nothing is sent with less time left
+	leastAttempt = 10 * time.Second // the lease is not waited for with less time left
 	markWait     = time.Second      // for the holder of a live mark to turn up
 	quickRetry   = 250 * time.Millisecond
 	maxUnsent    = 3 // tries within a flight of a request that does not get out
@@ -23,6 +23,8 @@ func (f *flight) spend(ctx context.Context) (Token, error) {
 	if deadline, _ := ctx.Deadline(); time.Until(deadline) < leastAttempt/2 {
 		return Token{}, &Error{Reason: ReasonBusy, Uncertain: f.uncertain}
 	}
+	ctx, cancel := f.sending(ctx)
+	defer cancel()
 	if err := f.mark(ctx); err != nil {
 		return Token{}, err
 	}
@@ -74,12 +76,25 @@ func (f *flight) heedMark(ctx context.Context) error {
 	return errLookAgain
 }
 
+// sending bounds all attempts of a flight. Where a grace is known they end
+// when two thirds of it are over: the last third is for whoever has to wait
+// for the end of our mark.
+func (f *flight) sending(ctx context.Context) (context.Context, context.CancelFunc) {
+	if grace := f.s.cfg.Rotation.Grace; grace > 0 {
+		return context.WithTimeout(ctx, grace/3*2)
+	}
+	return context.WithCancel(ctx)
+}
+
 // mark writes, before the request can leave, which refresh token is being
 // spent (rule 6). It is a real write: a store that is full or read-only shows
 // now, while the old token is still good.
 func (f *flight) mark(ctx context.Context) error {
-	deadline, _ := ctx.Deadline()
-	m := &spendMark{Hash: f.rec.refreshHash(), Holder: f.s.holder, Until: milli(deadline.Add(sendMargin))}
+	until, _ := ctx.Deadline()
+	if f.s.cfg.Rotation.Grace == 0 {
+		until = until.Add(sendMargin)
+	}
+	m := &spendMark{Hash: f.rec.refreshHash(), Holder: f.s.holder, Until: milli(until)}
 	err := f.write(ctx, f.rec.withMark(m))
 	f.marked = f.marked || err == nil
 	return relook(err)
@@ -118,7 +133,7 @@ func (f *flight) present(ctx context.Context, parent *record) (Grant, time.Time,
 		default:
 			return Grant{}, at, e
 		}
-		if deadline, _ := ctx.Deadline(); time.Until(deadline) < wait+leastAttempt/2 || pauseFor(ctx, wait) != nil {
+		if deadline, _ := ctx.Deadline(); time.Until(deadline) < wait+f.least() || pauseFor(ctx, wait) != nil {
 			return Grant{}, at, e
 		}
 	}
@@ -134,6 +149,14 @@ func (f *flight) attemptTime(ctx context.Context) time.Duration {
 		left = min(left, 10*time.Second, grace/3)
 	}
 	return left
+}
+
+// least is the time that an attempt needs at least to be worth it.
+func (f *flight) least() time.Duration {
+	if grace := f.s.cfg.Rotation.Grace; grace > 0 {
+		return min(leastAttempt/2, grace/6)
+	}
+	return leastAttempt / 2
 }
 
 // cover is how long the lease has to last for an attempt (rule 7): with a
