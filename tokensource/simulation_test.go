@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -25,7 +26,7 @@ import (
 // leases that expire, pauses. Each I/O takes a time of its own, drawn from the
 // seed, so that the order of everything is that of the seed.
 var (
-	simSeeds = flag.Int("sim.seeds", 40, "seeds for each server and set of faults")
+	simSeeds = flag.Int("sim.seeds", 20, "seeds for each server and set of faults")
 	simSeed  = flag.Uint64("sim.seed", 0, "only this seed")
 )
 
@@ -34,6 +35,10 @@ type fault string
 
 const (
 	crash       fault = "crash"        // a process dies and is started again
+	crashAsking fault = "crash asking" // ... while its request is on the way
+	slowNetwork fault = "slow network" // the request takes seconds to arrive
+	fullDisk    fault = "full disk"    // no save succeeds for a while after an answer
+	rollBack    fault = "roll-back"    // the store is restored from a backup
 	loseAnswer  fault = "lost answer"  // processed, the answer is lost
 	loseRequest fault = "lost request" // lost on the way there, and nobody knows
 	lateRequest fault = "late request" // given up, and processed afterwards
@@ -52,16 +57,22 @@ const (
 	sibling      policy = "sibling"
 	lastWins     policy = "last wins"
 	untilUsed    policy = "until used"
+	shortGrace   policy = "same successor, for 3 s"
 )
 
-const simGrace = 30 * time.Second
+func (p policy) grace() time.Duration {
+	if p == shortGrace {
+		return 3 * time.Second
+	}
+	return 30 * time.Second
+}
 
 func (p policy) rotation() tokensource.Rotation {
 	switch p {
-	case sameChild, sibling:
-		return tokensource.Rotation{Replay: tokensource.ReplayAnswered, Grace: simGrace}
+	case sameChild, sibling, shortGrace:
+		return tokensource.Rotation{Replay: tokensource.ReplayAnswered, Grace: p.grace()}
 	case lastWins:
-		return tokensource.Rotation{Replay: tokensource.ReplayLastWins, Grace: simGrace}
+		return tokensource.Rotation{Replay: tokensource.ReplayLastWins, Grace: p.grace()}
 	case untilUsed:
 		return tokensource.Rotation{Replay: tokensource.ReplayLastWins}
 	}
@@ -79,6 +90,8 @@ type simulation struct {
 	calm     time.Time // nothing happens after this
 	happened []string
 	log      []string
+	full     time.Time // no save succeeds before
+	backup   []byte    // the record before the last
 	// The server.
 	tokens   map[string]*simToken
 	alive    bool
@@ -139,9 +152,9 @@ func (s *simulation) serve(rt string) (string, error) {
 	case t.child == "":
 		return s.issue(t, rt), nil
 	}
-	inGrace := time.Since(t.retired) < simGrace
+	inGrace := time.Since(t.retired) < s.policy.grace()
 	switch {
-	case s.policy == sameChild && inGrace && s.tokens[t.child].child == "":
+	case (s.policy == sameChild || s.policy == shortGrace) && inGrace && s.tokens[t.child].child == "":
 		return t.child, nil
 	case s.policy == sibling && inGrace, s.policy == lastWins && inGrace && s.tokens[t.child].child == "":
 		if s.policy == lastWins {
@@ -246,11 +259,46 @@ func (p *simProcess) Swap(ctx context.Context, key tokensource.Key, old, new tok
 		}
 		return errDisk // it was written all the same
 	}
-	err = p.store.Swap(ctx, key, old, new, data)
-	if _, dead := p.io("swapped"); err == nil {
-		err = dead
+	if err := p.swapNow(ctx, key, old, new, data); err != nil {
+		return err
+	}
+	if n, err = p.io("swapped"); err != nil {
+		return err
+	}
+	if p.spend(rollBack, p.draw(p.name+"back", n, 6) == 0, p.name) {
+		p.restoreBackup()
+	}
+	return nil
+}
+
+// swapNow is the store's own step, in no time.
+func (p *simProcess) swapNow(ctx context.Context, key tokensource.Key, old, new tokensource.Version, data []byte) error {
+	p.simulation.mu.Lock()
+	full := time.Now().Before(p.full)
+	p.simulation.mu.Unlock()
+	if full {
+		return errDisk
+	}
+	_, before, _ := p.store.Load(ctx, key)
+	err := p.store.Swap(ctx, key, old, new, data)
+	if err == nil && before != nil {
+		p.simulation.mu.Lock()
+		defer p.simulation.mu.Unlock()
+		if view, _ := tokensource.ViewRecord(before); view.ID.Generation > 0 && !strings.Contains(string(data), view.RefreshToken) {
+			p.backup = before
+		}
 	}
 	return err
+}
+
+// restoreBackup puts the last record with another refresh token in place.
+func (s *simulation) restoreBackup() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ver, _, _ := s.store.Load(context.Background(), testKey)
+	if s.backup != nil {
+		_ = s.store.Swap(context.Background(), testKey, ver, tokensource.Version{255}, s.backup)
+	}
 }
 
 func (p *simProcess) Lock(ctx context.Context, key tokensource.Key) (tokensource.Lease, error) {
@@ -301,12 +349,23 @@ func (p *simProcess) Refresh(ctx context.Context, old tokensource.Grant) (tokens
 	switch {
 	case hit(loseRequest):
 		return tokensource.Grant{}, lost()
+	case hit(crashAsking):
+		p.die()
+		time.AfterFunc(time.Duration(p.draw(p.name+"late", n, uint64(8*time.Second))), func() { _, _ = p.serve(rt) })
+		return tokensource.Grant{}, lost()
+	case hit(slowNetwork):
+		time.Sleep(time.Duration(p.draw(p.name+"slow", n, uint64(8*time.Second))))
 	case hit(lateRequest):
 		// The kernel of a process that has given up, or died, still sends.
 		time.AfterFunc(time.Duration(p.draw(p.name+"late", n, uint64(8*time.Second))), func() { _, _ = p.serve(rt) })
 		return tokensource.Grant{}, lost()
 	}
 	child, err := p.serve(rt)
+	if err == nil && hit(fullDisk) {
+		p.simulation.mu.Lock()
+		p.full = time.Now().Add(15 * time.Second)
+		p.simulation.mu.Unlock()
+	}
 	if hit(loseAnswer) {
 		return tokensource.Grant{}, lost()
 	}
@@ -404,13 +463,15 @@ func (s *simulation) excused() bool {
 	switch s.policy {
 	case sameChild, sibling:
 		return false
+	case shortGrace: // nobody comes back in so short a time
+		return bad(crash, crashAsking, lateRequest, slowNetwork, pauseProc)
 	case lastWins, untilUsed:
 		// A dead or paused holder's request that lands after its successor's;
 		// with two crashes, the waits for two marks are longer than a grace.
-		crashes := slices.DeleteFunc(slices.Clone(s.happened), func(h string) bool { return fault(h) != crash })
-		return bad(lateRequest, pauseProc, loseLease) || s.policy == lastWins && len(crashes) > 1
+		crashes := slices.DeleteFunc(slices.Clone(s.happened), func(h string) bool { return fault(h) != crash && fault(h) != crashAsking })
+		return bad(lateRequest, pauseProc, loseLease) || s.policy == lastWins && len(crashes) > 1 // of either kind
 	}
-	return bad(crash, loseAnswer, lateRequest, loseRequest, pauseProc)
+	return bad(crash, crashAsking, loseAnswer, lateRequest, pauseProc)
 }
 
 // simulate runs the seeds of one server and set of faults.
@@ -426,7 +487,11 @@ func simulate(t *testing.T, p policy, faults map[fault]int) {
 			s.left[f] = n
 		}
 		var wrong string
-		synctest.Test(t, func(t *testing.T) { wrong = s.run(t, 1+int(seed%3)) })
+		processes := 1 + int(seed%3)
+		if faults[rollBack] > 0 {
+			processes = 1 // the newest token must be in somebody's memory
+		}
+		synctest.Test(t, func(t *testing.T) { wrong = s.run(t, processes) })
 		if wrong != "" {
 			t.Errorf("%s, seed %d (-sim.seed=%d): %s; what happened: %v", p, seed, seed, wrong, s.happened)
 			for _, line := range s.log {
@@ -440,11 +505,15 @@ func simulate(t *testing.T, p policy, faults map[fault]int) {
 // Guards rules 5 to 12 together: whatever happens once or twice, a session is
 // lost only where no client could have kept it.
 func TestNoInterleavingLosesASessionThatCouldBeKept(t *testing.T) {
-	for _, p := range []policy{strictRevoke, strictReject, sameChild, sibling, lastWins, untilUsed} {
+	for _, p := range []policy{strictRevoke, strictReject, sameChild, sibling, lastWins, untilUsed, shortGrace} {
 		t.Run(string(p), func(t *testing.T) {
 			for name, faults := range map[string]map[fault]int{
 				"nothing happens": {},
 				"crashes":         {crash: 2},
+				"crash asking":    {crashAsking: 1},
+				"slow":            {slowNetwork: 3, loseLease: 2},
+				"full disk":       {fullDisk: 1, slowNetwork: 1},
+				"roll-back":       {rollBack: 1},
 				"network":         {loseAnswer: 1, loseRequest: 1, lateRequest: 1},
 				"store":           {failSwap: 2, loseLease: 1},
 				"everything":      {crash: 1, loseAnswer: 1, lateRequest: 1, failSwap: 1, loseLease: 1, pauseProc: 1},
