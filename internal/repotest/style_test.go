@@ -46,6 +46,7 @@ var maySleep = map[string]string{
 	"tokensource/keyringstore/process_test.go":        "kills at random times, which is what the time is for",
 	"tokensource/window_test.go":                      "a helper that is called inside bubbles",
 	"tokensource/simulation_test.go":                  "helpers that are called inside bubbles",
+	"tokensource/simprocess_test.go":                  "helpers that are called inside bubbles",
 	"bench/bench_test.go":                             "a server that takes a while, on the wall clock that a benchmark needs",
 	"client/wire_test.go":                             "a helper that is called inside bubbles",
 }
