@@ -3,7 +3,8 @@ package tokensource
 import "time"
 
 const (
-	stormAge      = 5 * time.Second  // a rejection this soon after issue is early
+	stormAge      = 5 * time.Second  // a rejection this soon after issue is early,
+	stormShare    = 4                // unless that is over a quarter of a short life
 	stormCoolDown = 30 * time.Second // after two early ones in a row, doubling
 	stormMax      = 30 * time.Minute
 )
@@ -26,7 +27,7 @@ func (s *Session) reject(cur *snapshot, now time.Time) error {
 	defer s.mu.Unlock()
 	id, st := cur.token.ID(), &s.storm
 	if st.last != id {
-		early := now.Sub(cur.token.IssuedAt()) < stormAge
+		early := now.Sub(cur.token.IssuedAt()) < stormWindow(cur.token)
 		// A set that had been issued before the last rejection is no answer
 		// to it: whatever voided the last one may have voided this one.
 		follows := st.last.Family == id.Family && st.last.Generation+1 == id.Generation &&
@@ -53,4 +54,14 @@ func (s *Session) reject(cur *snapshot, now time.Time) error {
 	}
 	cur.rejected.Store(true)
 	return nil
+}
+
+// stormWindow is how long after its issue the rejection of a token is early.
+// Tokens that live for seconds are refused within seconds in the ordinary
+// course of things.
+func stormWindow(t Token) time.Duration {
+	if t.Expiry().IsZero() {
+		return stormAge
+	}
+	return min(stormAge, t.Expiry().Sub(t.IssuedAt())/stormShare)
 }

@@ -80,6 +80,23 @@ func TestAnAPIThatRefusesEveryNewTokenDoesNotRotateTheSessionWithEveryRequest(t 
 	})
 }
 
+// Guards rule 3: stormWindow. On a slow machine every token of two seconds is
+// refused while its request is under way.
+func TestRejectionsOfShortLivedTokensAreNoStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRotor(2 * time.Second)
+		s := loggedIn(t, r, tokensource.NewMemoryStore())
+		for n := range 10 {
+			tok, err := s.Token(t.Context())
+			require.NoError(t, err)
+			time.Sleep(600 * time.Millisecond)
+			_, err = s.Renew(t.Context(), tok)
+			require.NoError(t, err)
+			require.Equal(t, n+1, r.requests())
+		}
+	})
+}
+
 // Guards rule 3: the age of follows in reject. A set that another process had
 // obtained before our rejection is no answer to it.
 func TestARejectedSetThatIsOlderThanTheLastRejectionIsNoStorm(t *testing.T) {

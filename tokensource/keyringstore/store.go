@@ -139,11 +139,18 @@ func (s *Store) visit() *visit {
 	return &visit{deadline: time.Now().Add(d)}
 }
 
-// check makes sure that the keyring would answer.
+// check makes sure that the keyring would answer. One that has not answered
+// before gets little time for it. Any other gets as much as the call itself: on
+// a machine whose processors are all taken half a second means nothing, and to
+// call a keyring hung that is only slow fails a program for no reason.
 func (s *Store) check(ctx context.Context, v *visit) error {
 	if !v.checked {
 		v.checked = true
-		deadline := time.Now().Add(checkTime)
+		d := callTime
+		if s.worker.doubted() {
+			d = checkTime
+		}
+		deadline := time.Now().Add(d)
 		v.err = s.worker.run(ctx, deadline, func(ctx context.Context) error {
 			return s.worker.vault.check(ctx, s.interactive)
 		}, func() {})

@@ -116,6 +116,13 @@ func (w *worker) hung() bool {
 	return now.Before(w.avoid) || !w.deadline.IsZero() && now.After(w.deadline)
 }
 
+// doubted: the keyring has not answered since it last failed to.
+func (w *worker) doubted() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.avoid.IsZero()
+}
+
 func (w *worker) trip(until time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
