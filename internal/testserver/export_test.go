@@ -1,6 +1,11 @@
 package testserver
 
-import "github.com/golang-jwt/jwt/v5"
+import (
+	"context"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
 
 // Resign signs an access token's claims again with the server's key, as
 // another type or of another issuer: what a check of the signature alone would
@@ -26,4 +31,33 @@ func (s *Server) Child(parent string) string {
 		panic(err)
 	}
 	return child
+}
+
+// ErrNoDocument is errNoDocument.
+var ErrNoDocument = errNoDocument
+
+// Documents opens the documents to their tests.
+type Documents struct{ documents }
+
+// MemoryDocuments are those of a server without a database.
+func MemoryDocuments() Documents { return Documents{newMemoryDocuments()} }
+
+// Put is documents.put.
+func (d Documents) Put(ctx context.Context, now time.Time, kind, id string, data []byte, expires time.Time) (bool, error) {
+	return d.put(ctx, now, kind, id, data, expires)
+}
+
+// Get is documents.get.
+func (d Documents) Get(ctx context.Context, now time.Time, kind, id string) ([]byte, error) {
+	return d.get(ctx, now, kind, id)
+}
+
+// Take is documents.take.
+func (d Documents) Take(ctx context.Context, now time.Time, kind, id string) ([]byte, error) {
+	return d.take(ctx, now, kind, id)
+}
+
+// Update is documents.update.
+func (d Documents) Update(ctx context.Context, now time.Time, kind, id string, fn func([]byte) ([]byte, error)) error {
+	return d.update(ctx, now, kind, id, fn)
 }

@@ -100,6 +100,7 @@ type Server struct {
 	clients    *clients
 	mint       *mint
 	store      *memory
+	documents  documents
 	ledger     *ledger
 	faults     *faults
 	log        *slog.Logger
@@ -136,7 +137,7 @@ func New(cfg Config) (*Server, error) {
 			MaxRefreshes: cfg.MaxRefreshes, Replay: cfg.Profile.Replay,
 		},
 		dialect: cfg.Profile.Dialect, host: issuer.Host, tokenDelay: cfg.TokenDelay,
-		clients: newClients(cfg.Clients), mint: keys, store: newMemory(cfg.Users),
+		clients: newClients(cfg.Clients), mint: keys, store: newMemory(cfg.Users), documents: newMemoryDocuments(),
 		ledger: newLedger(), faults: &faults{}, log: cfg.Log, clock: cfg.Now,
 		done: make(chan struct{}),
 	}
