@@ -44,6 +44,12 @@ type User struct {
 type Client struct {
 	ID     string // the client_id
 	Secret string // the client_secret; empty: a public client
+
+	// RedirectURIs are compared exactly, but for the port of a loopback address
+	// (RFC 8252 7.3). None: any path on a loopback address.
+	RedirectURIs []string
+	// PostLogoutRedirectURIs are where a logout may lead. None: RedirectURIs.
+	PostLogoutRedirectURIs []string
 }
 
 // Config says what kind of server to run. Its zero value is the strict server

@@ -7,41 +7,45 @@ import (
 	"strings"
 )
 
-// clients are the registered ones; fixed at construction.
+// clients are the configured ones; fixed at construction. Those that register
+// themselves are documents: see Server.client.
 type clients struct {
-	first  string // those of the JSON dialect and of Login are this client's
-	secret map[string]string
+	first string // those of the JSON dialect and of Login are this client's
+	fixed map[string]*registration
 }
 
 func newClients(list []Client) *clients {
-	c := &clients{first: list[0].ID, secret: make(map[string]string, len(list))}
+	c := &clients{first: list[0].ID, fixed: make(map[string]*registration, len(list))}
 	for _, client := range list {
-		c.secret[client.ID] = client.Secret
+		c.fixed[client.ID] = client.registered()
 	}
 	return c
 }
 
 // authenticate finds out which client is asking, before anything of the
 // request is looked at: a wrong client must not spend a token (RFC 6749 3.2.1).
-func (c *clients) authenticate(x *exchange, form url.Values) (id string, refusal *reply) {
+func (s *Server) authenticate(x *exchange, form url.Values) (client *registration, refusal *reply) {
 	header := x.r.Header.Get("Authorization")
 	id, secret := form.Get("client_id"), form.Get("client_secret")
 	if header != "" {
 		if secret != "" { // RFC 6749 2.3: one method per request
 			rep := oauthError(Malformed)
-			return "", &rep
+			return nil, &rep
 		}
 		name, ok := "", false
 		if name, secret, ok = basic(header); !ok || id != "" && id != name {
-			return "", clientRefused(true)
+			return nil, clientRefused(true)
 		}
 		id = name
 	}
-	want, known := c.secret[id]
-	if !known || want != secret {
-		return "", clientRefused(header != "")
+	client, err := s.client(x.r.Context(), id)
+	if err != nil {
+		return nil, s.failed(x, err)
 	}
-	return id, nil
+	if client == nil || !client.knows(secret) {
+		return nil, clientRefused(header != "")
+	}
+	return client, nil
 }
 
 // basic reads HTTP Basic the way OAuth fills it in: each half is form-encoded

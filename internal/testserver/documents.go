@@ -2,7 +2,9 @@ package testserver
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -146,4 +148,59 @@ func (m *memoryDocuments) swap(key documentKey, old, next *document) bool {
 	}
 	m.kept[key] = next
 	return true
+}
+
+// decodeDocument decodes what get or take returned, and returns nil for what
+// is absent. The data is never quoted: it may hold a secret.
+func decodeDocument[T any](kind string, data []byte, err error) (*T, error) {
+	if errors.Is(err, errNoDocument) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("testserver: reading a %s: %w", kind, err)
+	}
+	v := new(T)
+	if json.Unmarshal(data, v) != nil {
+		return nil, fmt.Errorf("testserver: a %s in the database cannot be read", kind)
+	}
+	return v, nil
+}
+
+// readDocument decodes what get returns.
+func readDocument[T any](ctx context.Context, d documents, now time.Time, kind, id string) (*T, error) {
+	data, err := d.get(ctx, now, kind, id)
+	return decodeDocument[T](kind, data, err)
+}
+
+// takeDocument decodes what take returns.
+func takeDocument[T any](ctx context.Context, d documents, now time.Time, kind, id string) (*T, error) {
+	data, err := d.take(ctx, now, kind, id)
+	return decodeDocument[T](kind, data, err)
+}
+
+// putDocument encodes v and puts it.
+func putDocument(ctx context.Context, d documents, now time.Time, kind, id string, v any, expires time.Time) (fresh bool, err error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return false, fmt.Errorf("testserver: encoding a %s: %w", kind, err)
+	}
+	if fresh, err = d.put(ctx, now, kind, id, data, expires); err != nil {
+		return false, fmt.Errorf("testserver: keeping a %s: %w", kind, err)
+	}
+	return fresh, nil
+}
+
+// updateDocument decodes, changes and encodes in one step. change may run more
+// than once. What is absent is errNoDocument.
+func updateDocument[T any](ctx context.Context, d documents, now time.Time, kind, id string, change func(*T) error) error {
+	return d.update(ctx, now, kind, id, func(data []byte) ([]byte, error) {
+		v, err := decodeDocument[T](kind, data, nil)
+		if err != nil {
+			return nil, err
+		}
+		if err := change(v); err != nil {
+			return nil, err
+		}
+		return json.Marshal(v)
+	})
 }

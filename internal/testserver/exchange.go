@@ -203,3 +203,11 @@ func bearer(r *http.Request) (token string, ok bool) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer")
 }
+
+// failed logs what broke inside and answers with nothing of it.
+func (s *Server) failed(x *exchange, err error) *reply {
+	s.log.ErrorContext(x.r.Context(), "request failed", "method", x.r.Method, "path", x.r.URL.Path,
+		"endpoint", string(x.endpoint), "error", err.Error())
+	rep := oauthError(Failed)
+	return &rep
+}

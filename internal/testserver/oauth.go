@@ -32,11 +32,11 @@ func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
 }
 
 // grant is a handler of the token endpoint for a client that proved itself.
-type grant func(x *exchange, client string, form url.Values) (*reply, func() reply)
+type grant func(x *exchange, client *registration, form url.Values) (*reply, func() reply)
 
 func (s *Server) asClient(form url.Values, g grant) handler {
 	return func(x *exchange) (*reply, func() reply) {
-		client, refusal := s.clients.authenticate(x, form)
+		client, refusal := s.authenticate(x, form)
 		if refusal != nil {
 			return refusal, nil
 		}
@@ -44,7 +44,7 @@ func (s *Server) asClient(form url.Values, g grant) handler {
 	}
 }
 
-func (s *Server) unknownGrant(_ *exchange, _ string, form url.Values) (*reply, func() reply) {
+func (s *Server) unknownGrant(_ *exchange, _ *registration, form url.Values) (*reply, func() reply) {
 	if form.Get("grant_type") == "" {
 		return refuse(oauthError(Malformed))
 	}
@@ -53,7 +53,7 @@ func (s *Server) unknownGrant(_ *exchange, _ string, form url.Values) (*reply, f
 
 // grantRefresh is RFC 6749 6. Binding and scope are checked before the
 // session's lock, so that neither mistake spends the token.
-func (s *Server) grantRefresh(x *exchange, client string, form url.Values) (*reply, func() reply) {
+func (s *Server) grantRefresh(x *exchange, client *registration, form url.Values) (*reply, func() reply) {
 	if x.presented == "" {
 		return refuse(oauthError(MissingToken))
 	}
@@ -61,7 +61,7 @@ func (s *Server) grantRefresh(x *exchange, client string, form url.Values) (*rep
 	if !ok {
 		return refuse(oauthError(Unknown))
 	}
-	if r.sess.client != client {
+	if r.sess.client != client.ID {
 		return refuse(oauthError(WrongClient))
 	}
 	if scope := form.Get("scope"); scope != "" {
@@ -88,13 +88,13 @@ func (s *Server) settle(x *exchange, r redemption, good func(Tokens, Outcome) re
 }
 
 // grantPassword is RFC 6749 4.3, for first-party tests alone.
-func (s *Server) grantPassword(x *exchange, client string, form url.Values) (*reply, func() reply) {
+func (s *Server) grantPassword(x *exchange, client *registration, form url.Values) (*reply, func() reply) {
 	u := s.signIn(form.Get("username"), form.Get("password"))
 	if u == nil {
 		return refuse(oauthError(WrongPassword))
 	}
 	return nil, func() reply {
-		tokens, err := s.login(u, client, deviceOf(x, form.Get("device")), form.Get("scope"))
+		tokens, err := s.login(u, client.ID, deviceOf(x, form.Get("device")), form.Get("scope"))
 		if err != nil {
 			return oauthError(Failed)
 		}
@@ -104,12 +104,12 @@ func (s *Server) grantPassword(x *exchange, client string, form url.Values) (*re
 }
 
 // grantClient is RFC 6749 4.4: for confidential clients alone.
-func (s *Server) grantClient(_ *exchange, client string, form url.Values) (*reply, func() reply) {
-	if s.clients.secret[client] == "" {
+func (s *Server) grantClient(_ *exchange, client *registration, form url.Values) (*reply, func() reply) {
+	if client.public() {
 		return refuse(oauthError(GrantRefused))
 	}
 	return nil, func() reply {
-		tokens, err := s.login(nil, client, "", form.Get("scope"))
+		tokens, err := s.login(nil, client.ID, "", form.Get("scope"))
 		if err != nil {
 			return oauthError(Failed)
 		}
@@ -126,13 +126,13 @@ func (s *Server) oauthRevoke(w http.ResponseWriter, r *http.Request) {
 		s.run(x, func(*exchange) (*reply, func() reply) { return refusal, nil })
 		return
 	}
-	s.run(x, s.asClient(form, func(_ *exchange, client string, form url.Values) (*reply, func() reply) {
+	s.run(x, s.asClient(form, func(_ *exchange, client *registration, form url.Values) (*reply, func() reply) {
 		token := form.Get("token")
 		if token == "" {
 			return refuse(oauthError(MissingToken))
 		}
 		return nil, func() reply {
-			s.revokeToken(client, token)
+			s.revokeToken(client.ID, token)
 			return emptyReply(http.StatusOK, LoggedOut)
 		}
 	}))

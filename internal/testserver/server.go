@@ -15,7 +15,14 @@ import (
 type User struct{ Name, Password string }
 
 // Client is an OAuth client: public if it has no secret.
-type Client struct{ ID, Secret string }
+type Client struct {
+	ID, Secret string
+
+	// RedirectURIs are compared exactly, but for the port of a loopback address
+	// (RFC 8252 7.3). None: any path on a loopback address.
+	RedirectURIs           []string
+	PostLogoutRedirectURIs []string // none: RedirectURIs
+}
 
 // Config says what kind of server to build. Zero fields take the defaults
 // noted with them.
