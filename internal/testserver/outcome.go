@@ -9,7 +9,15 @@ type Outcome string
 // What a refresh can come to.
 const (
 	Rotated        Outcome = "rotated"
+	Kept           Outcome = "kept" // the same token again: it is not rotated yet
 	ReplayedSame   Outcome = "replayed_same"
+	Forked         Outcome = "forked"
+	Replaced       Outcome = "replaced"
+	OnlyAccess     Outcome = "access_only"
+	ReplayRefused  Outcome = "replay_refused" // refused, and nothing ended
+	RaceRetry      Outcome = "race_retry"
+	RaceConflict   Outcome = "race_conflict"
+	RaceFailed     Outcome = "race_failed"
 	ReuseDetected  Outcome = "reuse_detected"
 	SessionRevoked Outcome = "session_revoked"
 	UserDisabled   Outcome = "user_disabled"
@@ -17,6 +25,7 @@ const (
 	SessionExpired Outcome = "session_expired"
 	MaxRefreshes   Outcome = "max_refreshes"
 	TokenExpired   Outcome = "token_expired"
+	TokenRevoked   Outcome = "token_revoked" // this one alone: its sibling took its place
 	Unknown        Outcome = "unknown_token"
 	MissingToken   Outcome = "missing_token"
 	WrongClient    Outcome = "wrong_client"
@@ -51,7 +60,7 @@ const (
 func (o Outcome) terminal() bool {
 	switch o {
 	case ReuseDetected, SessionRevoked, UserDisabled, VersionBumped,
-		SessionExpired, MaxRefreshes, TokenExpired, Unknown:
+		SessionExpired, MaxRefreshes, TokenExpired, TokenRevoked, ReplayRefused, Unknown:
 		return true
 	}
 	return false
@@ -70,8 +79,14 @@ func (o Outcome) ending() string {
 func oauthRefusal(o Outcome) (status int, code, description string) {
 	const bad = http.StatusBadRequest
 	switch o {
-	case ReuseDetected:
+	case ReuseDetected, ReplayRefused:
 		return bad, "invalid_grant", "refresh token already used"
+	case TokenRevoked:
+		return bad, "invalid_grant", "refresh token revoked"
+	case RaceRetry:
+		return bad, "invalid_request", "concurrent refresh, please retry"
+	case RaceConflict:
+		return http.StatusConflict, "invalid_request", "concurrent refresh"
 	case SessionRevoked:
 		return bad, "invalid_grant", "session revoked"
 	case UserDisabled, VersionBumped:
@@ -107,10 +122,12 @@ func oauthRefusal(o Outcome) (status int, code, description string) {
 func jsonRefusal(o Outcome) (status int, member, text string) {
 	const unauthorized = http.StatusUnauthorized
 	switch o {
-	case ReuseDetected, SessionRevoked, UserDisabled, VersionBumped, TokenExpired, Unknown:
+	case ReuseDetected, ReplayRefused, SessionRevoked, UserDisabled, VersionBumped, TokenExpired, TokenRevoked, Unknown:
 		return unauthorized, "error", "Invalid refresh token"
 	case SessionExpired, MaxRefreshes:
 		return http.StatusForbidden, "message", "Session expired. Please log in again."
+	case RaceRetry, RaceConflict:
+		return http.StatusConflict, "error", "Refresh in progress"
 	case MissingToken:
 		return unauthorized, "error", "No refresh token"
 	case WrongPassword:
