@@ -152,27 +152,29 @@ func (s *Server) Now() time.Time { return s.inner.Now() }
 
 // RevokeAccessTokens makes every access token issued so far invalid at the API
 // at once. The sessions live on.
-func (s *Server) RevokeAccessTokens() { s.inner.RevokeAccessTokens() }
+func (s *Server) RevokeAccessTokens() {
+	s.must("revoking access tokens", s.inner.RevokeAccessTokens())
+}
 
 // RevokeSession ends a session, for a reason that Sessions will tell. An
 // unknown session is fatal.
 func (s *Server) RevokeSession(id, reason string) {
-	if !s.inner.RevokeSession(id, reason) {
-		s.fatal("authtest: revoking: there is no session %q", id)
-	}
+	s.must("revoking a session", s.inner.RevokeSession(id, reason))
 }
 
 // RevokeUser moves a user's token version on, as a changed password does: all
 // sessions and access tokens so far are dead. An unknown user is fatal.
 func (s *Server) RevokeUser(name string) {
-	if !s.inner.RevokeUser(name) {
-		s.fatal("authtest: revoking: there is no user %q", name)
-	}
+	s.must("revoking a user", s.inner.RevokeUser(name))
 }
 
 // DisableUser locks a user out. An unknown user is fatal.
 func (s *Server) DisableUser(name string) {
-	if !s.inner.DisableUser(name) {
-		s.fatal("authtest: disabling: there is no user %q", name)
+	s.must("disabling a user", s.inner.DisableUser(name))
+}
+
+func (s *Server) must(doing string, err error) {
+	if err != nil {
+		s.fatal("authtest: %s: %v", doing, err)
 	}
 }

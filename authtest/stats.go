@@ -74,7 +74,8 @@ type Session struct {
 
 // Sessions lists the sessions of a user, oldest first, ended ones included.
 func (s *Server) Sessions(user string) []Session {
-	inner := s.inner.Sessions(user)
+	inner, err := s.inner.Sessions(user)
+	s.must("listing sessions", err)
 	out := make([]Session, len(inner))
 	for i, sess := range inner {
 		out[i] = Session(sess)

@@ -3,6 +3,7 @@ package testserver
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,7 +22,7 @@ func (s *Server) authorize(x *exchange) (claims, *reply) {
 	c, err := s.mint.readAccess(token)
 	outcome := AccessInvalid
 	if err == nil {
-		outcome = s.judgeAccess(c)
+		outcome = s.judgeAccess(x, c)
 	}
 	if outcome == Done {
 		return c, nil
@@ -41,23 +42,29 @@ func challenge(o Outcome, params string) reply {
 // judgeAccess says whether a genuine access token is still good. Session,
 // user and the token's own record are asked on each request, so that every
 // kind of revocation works at once.
-func (s *Server) judgeAccess(c claims) Outcome {
-	now, sess := s.now(), s.store.session(c.Session)
-	if sess == nil {
-		return AccessInvalid
-	}
-	sess.mu.Lock()
-	defer sess.mu.Unlock()
-	record, known := sess.access[c.ID]
-	facts := sess.presented(&refreshToken{})
+func (s *Server) judgeAccess(x *exchange, c claims) Outcome {
+	outcome := Done
+	err := s.store.view(x.ctx(), c.Session, func(t *tx) error {
+		now := s.now()
+		record, err := t.accessToken(c.ID)
+		known := err == nil
+		switch {
+		case err != nil && !errors.Is(err, errNoToken):
+			return err
+		case known && !now.Before(record.expires), !known && now.After(c.ExpiresAt.Time):
+			outcome = AccessExpired
+		case !known, !record.revoked.IsZero(), t.session.ended != "", t.disabled(), t.outdated():
+			outcome = AccessInvalid
+		}
+		return nil
+	})
 	switch {
-	case known && !now.Before(record.expires), !known && now.After(c.ExpiresAt.Time):
-		return AccessExpired
-	case !known, record.revoked, record.serial <= s.revokedThrough.Load(),
-		facts.Ended, facts.Disabled, facts.Outdated:
+	case errors.Is(err, errNoSession):
 		return AccessInvalid
+	case err != nil:
+		return s.failure(x, err)
 	}
-	return Done
+	return outcome
 }
 
 // protect is a handler of the API for whoever has a good access token.

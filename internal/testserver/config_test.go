@@ -34,16 +34,20 @@ func TestTheDefaultsAreThoseOfAStrictServer(t *testing.T) {
 	tokens, err := s.Login("alice", "laptop")
 	require.NoError(t, err)
 	assert.Equal(t, 15*time.Minute, tokens.ExpiresIn)
-	sess := s.Sessions("alice")[0]
+	list, err := s.Sessions("alice")
+	require.NoError(t, err)
+	sess := list[0]
 	assert.Equal(t, 7*24*time.Hour, sess.ExpiresAt.Sub(sess.CreatedAt))
 	assert.Equal(t, "cli", sess.Client)
 	assert.Regexp(t, `^rt_[A-Za-z0-9_-]{43}$`, tokens.Refresh)
 
 	_, err = s.Login("nobody", "laptop")
 	assert.EqualError(t, err, "testserver: unknown user")
-	assert.False(t, s.RevokeSession("nothing", "admin"))
-	assert.False(t, s.RevokeUser("nobody"))
-	assert.False(t, s.DisableUser("nobody"))
+	assert.EqualError(t, s.RevokeSession("nothing", "admin"), "testserver: no such session")
+	assert.EqualError(t, s.RevokeUser("nobody"), "testserver: unknown user")
+	assert.EqualError(t, s.DisableUser("nobody"), "testserver: unknown user")
+	_, err = s.Sessions("")
+	assert.EqualError(t, err, "testserver: unknown user")
 }
 
 // The store holds hashes and nonces: neither may be enough to mint.

@@ -2,6 +2,7 @@ package testserver
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -32,6 +33,10 @@ type exchange struct {
 	attempt    int         // at the API: the how-manieth request for this URI
 	overlapped bool        // guarded by the ledger's mu
 }
+
+// ctx is what a store is asked with: a client that goes away must not turn
+// "answer lost" into "nothing happened".
+func (x *exchange) ctx() context.Context { return context.WithoutCancel(x.r.Context()) }
 
 // abandoned reports that the client did not wait for the answer.
 func (x *exchange) abandoned() bool { return x.r.Context().Err() != nil }
@@ -86,13 +91,35 @@ func (s *Server) arrive(x *exchange) (leave func()) {
 		x.attempt = s.ledger.attempt(x.r.Method + " " + x.r.URL.RequestURI())
 	case Refresh:
 		hash := digestOf(x.presented)
-		if sess := s.store.sessionOf(hash); sess != nil {
-			x.session = sess.id
-		}
+		x.session = s.sessionBehind(x, x.presented)
 		s.ledger.arrive(x, hash, s.now())
 		return func() { s.ledger.leave(x, s.now()) }
 	}
 	return func() {}
+}
+
+// sessionBehind names the session of a refresh token; empty if it is none.
+func (s *Server) sessionBehind(x *exchange, token string) string {
+	sess, _, err := s.store.sessionOf(x.ctx(), digestOf(token))
+	if err != nil && !errors.Is(err, errNoSession) {
+		s.failure(x, err)
+	}
+	return sess.id
+}
+
+// failure logs what went wrong inside the server, and is what the request
+// comes to.
+func (s *Server) failure(x *exchange, err error) Outcome {
+	s.log.ErrorContext(x.r.Context(), "failure", "method", x.r.Method, "path", x.r.URL.Path, "error", err)
+	return Failed
+}
+
+// unfound is what a look-up that failed comes to.
+func (s *Server) unfound(x *exchange, err error) Outcome {
+	if errors.Is(err, errNoSession) {
+		return Unknown
+	}
+	return s.failure(x, err)
 }
 
 // inspect looks for tokens and headers where a good client puts none.
@@ -104,12 +131,12 @@ func (s *Server) inspect(x *exchange) {
 	if x.endpoint == Refresh && x.r.Header.Get("Idempotency-Key") != "" {
 		violate(RefreshKeyed)
 	}
-	if token, ok := bearer(x.r); ok && s.store.sessionOf(digestOf(token)) != nil {
+	if token, ok := bearer(x.r); ok && s.sessionBehind(x, token) != "" {
 		violate(RefreshMisplaced)
 	}
 	for _, values := range x.r.URL.Query() {
 		for _, v := range values {
-			if s.store.sessionOf(digestOf(v)) != nil {
+			if s.sessionBehind(x, v) != "" {
 				violate(RefreshInURL)
 			}
 		}
@@ -130,7 +157,7 @@ func (s *Server) send(x *exchange, rep reply) {
 	}
 	heard := whole && strings.Contains(rep.Body, rep.message)
 	if heard && x.redeemed != nil {
-		x.redeemed.setDelivered()
+		s.ledger.deliver(x.redeemed.hash)
 	}
 	if heard && x.presented != "" && rep.outcome.terminal() {
 		s.ledger.refuse(digestOf(x.presented), s.now())

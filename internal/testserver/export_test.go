@@ -26,7 +26,7 @@ func (s *Server) Resign(token, typ, issuer string) string {
 
 // Child derives the refresh token that follows parent, for a fixed row.
 func (s *Server) Child(parent string) string {
-	child, err := s.mint.refreshToken(&session{}, parent, &refreshToken{nonce: []byte("nonce")})
+	child, err := s.mint.refreshToken(session{}, parent, refreshToken{nonce: []byte("nonce")})
 	if err != nil {
 		panic(err)
 	}

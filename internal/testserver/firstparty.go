@@ -59,14 +59,13 @@ func readJSON(w http.ResponseWriter, r *http.Request) (credentials, *reply) {
 }
 
 func (s *Server) jsonLogin(x *exchange, body credentials) (*reply, func() reply) {
-	u := s.signIn(body.Username, body.Password)
-	if u == nil {
-		return refuse(jsonError(WrongPassword))
+	if outcome := s.signIn(x, body.Username, body.Password); outcome != LoggedIn {
+		return refuse(jsonError(outcome))
 	}
 	return nil, func() reply {
-		tokens, err := s.login(u, s.clients.first, deviceOf(x, body.Device), "")
+		tokens, err := s.login(x.ctx(), body.Username, s.clients.first, deviceOf(x, body.Device), "")
 		if err != nil {
-			return jsonError(Failed)
+			return jsonError(s.failure(x, err))
 		}
 		s.ledger.count(func(st *Stats) { st.Logins++ })
 		return jsonTokens(tokens, LoggedIn)
@@ -79,9 +78,9 @@ func (s *Server) jsonRefresh(x *exchange, _ credentials) (*reply, func() reply) 
 	if x.presented == "" {
 		return refuse(jsonError(MissingToken))
 	}
-	r, ok := s.find(x.presented)
-	if !ok {
-		return refuse(jsonError(Unknown))
+	r, err := s.find(x.ctx(), x.presented)
+	if err != nil {
+		return refuse(jsonError(s.unfound(x, err)))
 	}
 	return nil, func() reply { return s.settle(x, r, jsonTokens, jsonError) }
 }
@@ -100,43 +99,42 @@ func jsonTokens(t Tokens, o Outcome) reply {
 // that, of the access token, which may have expired: nobody should have to
 // refresh in order to leave. Doing it again is no error.
 func (s *Server) jsonLogout(x *exchange, body credentials) (*reply, func() reply) {
-	var sess *session
+	var id string
 	token, hasBearer := bearer(x.r)
 	switch {
 	case body.RefreshToken != "":
-		if r, ok := s.find(body.RefreshToken); ok {
-			sess = r.sess
-		}
+		id = s.sessionBehind(x, body.RefreshToken)
 	case hasBearer:
 		if c, err := s.mint.readAccess(token); err == nil {
-			sess = s.store.session(c.Session)
+			id = c.Session
 		}
 	default:
 		return refuse(jsonError(MissingToken))
 	}
 	return nil, func() reply {
-		if sess != nil {
-			s.revoke(sess, "logout")
+		if err := s.revoke(x.ctx(), id, "logout"); err != nil && !errors.Is(err, errNoSession) {
+			return jsonError(s.failure(x, err))
 		}
 		return emptyReply(http.StatusNoContent, LoggedOut)
 	}
 }
 
-// jsonLogoutAll ends every session of the user and moves the token version on,
-// so that a login that is under way elsewhere dies, too.
+// jsonLogoutAll ends every session of the user.
 func (s *Server) jsonLogoutAll(x *exchange, _ credentials) (*reply, func() reply) {
 	c, refusal := s.authorize(x)
 	if refusal != nil {
 		return refusal, nil
 	}
-	u := s.store.session(c.Session).user
-	if u == nil {
+	sess, err := s.store.session(x.ctx(), c.Session)
+	if err != nil {
+		return refuse(jsonError(s.failure(x, err)))
+	}
+	if sess.user == "" {
 		return refuse(jsonError(NotFound))
 	}
 	return nil, func() reply {
-		u.version.Add(1)
-		for _, sess := range s.store.sessionsOf(u) {
-			s.revoke(sess, "logout-all")
+		if err := s.revokeAll(x.ctx(), sess.user, "logout-all"); err != nil {
+			return jsonError(s.failure(x, err))
 		}
 		return emptyReply(http.StatusNoContent, LoggedOut)
 	}
@@ -159,7 +157,11 @@ func (s *Server) listSessions(x *exchange) (*reply, func() reply) {
 	}
 	return nil, func() reply {
 		now, rows := s.now(), []device{}
-		for _, sess := range s.Sessions(c.Subject) {
+		all, err := s.sessionsOf(x.ctx(), c.Subject)
+		if err != nil {
+			return jsonError(s.failure(x, err))
+		}
+		for _, sess := range all {
 			if sess.Ended == "" && now.Before(sess.ExpiresAt) {
 				rows = append(rows, device{
 					ID: sess.ID, Device: sess.Device, Current: sess.ID == c.Session,
@@ -178,12 +180,17 @@ func (s *Server) deleteSession(x *exchange) (*reply, func() reply) {
 	if refusal != nil {
 		return refusal, nil
 	}
-	sess := s.store.session(x.r.PathValue("id"))
-	if sess == nil || sess.user == nil || sess.user.name != c.Subject {
+	sess, err := s.store.session(x.ctx(), x.r.PathValue("id"))
+	if err != nil && !errors.Is(err, errNoSession) {
+		return refuse(jsonError(s.failure(x, err)))
+	}
+	if err != nil || sess.user == "" || sess.user != c.Subject {
 		return refuse(jsonError(NotFound))
 	}
 	return nil, func() reply {
-		s.revoke(sess, "device")
+		if err := s.revoke(x.ctx(), sess.id, "device"); err != nil {
+			return jsonError(s.failure(x, err))
+		}
 		return emptyReply(http.StatusNoContent, LoggedOut)
 	}
 }

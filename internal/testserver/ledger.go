@@ -56,6 +56,7 @@ type ledger struct {
 	mu         sync.Mutex // guards what follows; never held across I/O, timers or callbacks
 	stats      Stats
 	redeemed   map[digest]int
+	delivered  map[digest]bool // refresh tokens whose child reached its client
 	refused    map[digest]refusals
 	inFlight   map[string][]*exchange // refreshes, by session
 	attempts   map[string]int         // API requests, by method and URI
@@ -64,10 +65,11 @@ type ledger struct {
 
 func newLedger() *ledger {
 	return &ledger{
-		redeemed: make(map[digest]int),
-		refused:  make(map[digest]refusals),
-		inFlight: make(map[string][]*exchange),
-		attempts: make(map[string]int),
+		redeemed:  make(map[digest]int),
+		delivered: make(map[digest]bool),
+		refused:   make(map[digest]refusals),
+		inFlight:  make(map[string][]*exchange),
+		attempts:  make(map[string]int),
 	}
 }
 
@@ -143,6 +145,20 @@ func (l *ledger) refuse(hash digest, now time.Time) {
 	defer l.mu.Unlock()
 	r := l.refused[hash]
 	l.refused[hash] = refusals{n: r.n + 1, last: now}
+}
+
+// deliver books that an answer with the child of a refresh token reached its
+// client: from now on the parent has no business coming back.
+func (l *ledger) deliver(parent digest) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.delivered[parent] = true
+}
+
+func (l *ledger) wasDelivered(parent digest) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.delivered[parent]
 }
 
 // settle books the outcome of a refresh.

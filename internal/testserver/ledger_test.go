@@ -179,7 +179,7 @@ func TestNoTokenIsLoggedOrPrinted(t *testing.T) {
 		b.do(loginRequest("bob", "hunter2", ""))
 		require.Contains(t, log.String(), "outcome=rotated")
 
-		printed := log.String() + fmt.Sprintf("%v %+v %v %+v", b.Server, b.Server, b.Violations(), b.Sessions("alice"))
+		printed := log.String() + fmt.Sprintf("%v %+v %v %+v", b.Server, b.Server, b.Violations(), b.sessions(t, "alice"))
 		for _, secret := range secrets {
 			assert.NotContains(t, printed, secret)
 		}

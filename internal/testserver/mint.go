@@ -59,10 +59,10 @@ type claims struct {
 	Scope   string `json:"scope,omitempty"`
 }
 
-func (m *mint) claims(s *session, jti string, issued, expires time.Time) claims {
+func (m *mint) claims(s session, jti string, issued, expires time.Time) claims {
 	subject := s.client // RFC 9068 2.2: the client itself where no user is involved
-	if s.user != nil {
-		subject = s.user.name
+	if s.user != "" {
+		subject = s.user
 	}
 	return claims{
 		RegisteredClaims: jwt.RegisteredClaims{
@@ -73,12 +73,12 @@ func (m *mint) claims(s *session, jti string, issued, expires time.Time) claims 
 	}
 }
 
-// accessToken signs one. Whether it is still good is read from the session's
-// record of its jti, not from exp alone, so that a revocation works at once.
-func (m *mint) accessToken(s *session, jti, scope string, issued, expires time.Time) (string, error) {
-	c := m.claims(s, jti, issued, expires)
+// accessToken signs one. Whether it is still good is read from its record, not
+// from exp alone, so that a revocation works at once.
+func (m *mint) accessToken(s session, row accessToken) (string, error) {
+	c := m.claims(s, row.jti, row.issued, row.expires)
 	c.Audience = jwt.ClaimStrings{m.issuer + "/api"}
-	c.Scope = scope
+	c.Scope = row.scope
 	t := jwt.NewWithClaims(jwt.SigningMethodES256, c)
 	t.Header["typ"] = accessType
 	signed, err := t.SignedString(m.access)
@@ -92,7 +92,7 @@ func (m *mint) accessToken(s *session, jti, scope string, issued, expires time.T
 // family). It depends on nothing but the parent, the row and the server's key,
 // so the same child can be told again although only its hash is stored, and a
 // stolen store cannot mint.
-func (m *mint) refreshToken(s *session, parent string, t *refreshToken) (string, error) {
+func (m *mint) refreshToken(s session, parent string, t refreshToken) (string, error) {
 	mac := hmac.New(sha256.New, m.derive)
 	mac.Write([]byte("rt-child\x00"))
 	mac.Write(t.nonce)

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"context"
 	"errors"
 	"mime"
 	"net/http"
@@ -57,9 +58,9 @@ func (s *Server) grantRefresh(x *exchange, client *registration, form url.Values
 	if x.presented == "" {
 		return refuse(oauthError(MissingToken))
 	}
-	r, ok := s.find(x.presented)
-	if !ok {
-		return refuse(oauthError(Unknown))
+	r, err := s.find(x.ctx(), x.presented)
+	if err != nil {
+		return refuse(oauthError(s.unfound(x, err)))
 	}
 	if r.sess.client != client.ID {
 		return refuse(oauthError(WrongClient))
@@ -75,9 +76,13 @@ func (s *Server) grantRefresh(x *exchange, client *registration, form url.Values
 
 // settle redeems and books, in the dialect of the two writers.
 func (s *Server) settle(x *exchange, r redemption, good func(Tokens, Outcome) reply, bad func(Outcome) reply) reply {
-	tokens, outcome, reused := s.redeem(r)
+	delivered := s.ledger.wasDelivered(r.hash)
+	tokens, outcome, err := s.redeem(x.ctx(), r)
+	if err != nil {
+		outcome = s.failure(x, err)
+	}
 	s.ledger.settle(outcome)
-	if reused && !x.abandoned() {
+	if delivered && (outcome == ReplayedSame || outcome == ReuseDetected) && !x.abandoned() {
 		s.ledger.violate(RefreshReused, r.sess.id, s.now())
 	}
 	if outcome != Rotated && outcome != ReplayedSame {
@@ -89,14 +94,14 @@ func (s *Server) settle(x *exchange, r redemption, good func(Tokens, Outcome) re
 
 // grantPassword is RFC 6749 4.3, for first-party tests alone.
 func (s *Server) grantPassword(x *exchange, client *registration, form url.Values) (*reply, func() reply) {
-	u := s.signIn(form.Get("username"), form.Get("password"))
-	if u == nil {
-		return refuse(oauthError(WrongPassword))
+	name := form.Get("username")
+	if outcome := s.signIn(x, name, form.Get("password")); outcome != LoggedIn {
+		return refuse(oauthError(outcome))
 	}
 	return nil, func() reply {
-		tokens, err := s.login(u, client.ID, deviceOf(x, form.Get("device")), form.Get("scope"))
+		tokens, err := s.login(x.ctx(), name, client.ID, deviceOf(x, form.Get("device")), form.Get("scope"))
 		if err != nil {
-			return oauthError(Failed)
+			return oauthError(s.failure(x, err))
 		}
 		s.ledger.count(func(st *Stats) { st.Logins++ })
 		return oauthTokens(tokens, LoggedIn)
@@ -104,14 +109,14 @@ func (s *Server) grantPassword(x *exchange, client *registration, form url.Value
 }
 
 // grantClient is RFC 6749 4.4: for confidential clients alone.
-func (s *Server) grantClient(_ *exchange, client *registration, form url.Values) (*reply, func() reply) {
+func (s *Server) grantClient(x *exchange, client *registration, form url.Values) (*reply, func() reply) {
 	if client.public() {
 		return refuse(oauthError(GrantRefused))
 	}
 	return nil, func() reply {
-		tokens, err := s.login(nil, client.ID, "", form.Get("scope"))
+		tokens, err := s.login(x.ctx(), "", client.ID, "", form.Get("scope"))
 		if err != nil {
-			return oauthError(Failed)
+			return oauthError(s.failure(x, err))
 		}
 		return oauthTokens(tokens, Minted)
 	}
@@ -126,42 +131,52 @@ func (s *Server) oauthRevoke(w http.ResponseWriter, r *http.Request) {
 		s.run(x, func(*exchange) (*reply, func() reply) { return refusal, nil })
 		return
 	}
-	s.run(x, s.asClient(form, func(_ *exchange, client *registration, form url.Values) (*reply, func() reply) {
+	s.run(x, s.asClient(form, func(x *exchange, client *registration, form url.Values) (*reply, func() reply) {
 		token := form.Get("token")
 		if token == "" {
 			return refuse(oauthError(MissingToken))
 		}
 		return nil, func() reply {
-			s.revokeToken(client.ID, token)
+			if err := s.revokeToken(x.ctx(), client.ID, token); err != nil {
+				return oauthError(s.failure(x, err))
+			}
 			return emptyReply(http.StatusOK, LoggedOut)
 		}
 	}))
 }
 
-func (s *Server) revokeToken(client, token string) {
-	if r, ok := s.find(token); ok {
-		if r.sess.client == client {
-			s.revoke(r.sess, "revoked")
+func (s *Server) revokeToken(ctx context.Context, client, token string) error {
+	r, err := s.find(ctx, token)
+	if err == nil {
+		if r.sess.client != client {
+			return nil
 		}
-		return
+		return s.revoke(ctx, r.sess.id, "revoked")
+	}
+	if !errors.Is(err, errNoSession) {
+		return err
 	}
 	if c, err := s.mint.readAccess(token); err == nil && c.Client == client {
-		s.revokeAccess(c)
+		return s.revokeAccess(ctx, c)
 	}
+	return nil
 }
 
 // revokeAccess puts one access token on the blacklist.
-func (s *Server) revokeAccess(c claims) {
-	sess := s.store.session(c.Session)
-	if sess == nil {
-		return
+func (s *Server) revokeAccess(ctx context.Context, c claims) error {
+	err := s.store.update(ctx, c.Session, func(t *tx) error {
+		a, err := t.accessToken(c.ID)
+		if err == nil && a.revoked.IsZero() {
+			now := s.now()
+			a.revoked = now
+			t.putAccess(a, now)
+		}
+		return err
+	})
+	if errors.Is(err, errNoSession) || errors.Is(err, errNoToken) {
+		return nil // forgotten: it is as invalid as it can be
 	}
-	sess.mu.Lock()
-	defer sess.mu.Unlock()
-	if a, ok := sess.access[c.ID]; ok {
-		a.revoked = true
-		sess.access[c.ID] = a
-	}
+	return err
 }
 
 // readForm reads the body of RFC 6749 3.2: form-encoded, parameters from the
@@ -216,13 +231,20 @@ func within(asked, granted string) bool {
 	return true
 }
 
-// signIn returns the user whose password this is.
-func (s *Server) signIn(name, password string) *user {
-	u := s.store.users[name]
-	if u == nil || u.password != password || u.disabled.Load() {
-		return nil
+// signIn checks a password. A locked user and a wrong name are told alike.
+func (s *Server) signIn(x *exchange, name, password string) Outcome {
+	want, known := s.passwords[name]
+	if !known || want != digestOf(password) {
+		return WrongPassword
 	}
-	return u
+	u, err := s.store.user(x.ctx(), name)
+	switch {
+	case err != nil:
+		return s.failure(x, err)
+	case !u.disabled.IsZero():
+		return WrongPassword
+	}
+	return LoggedIn
 }
 
 // deviceOf falls back on what the client calls itself.

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,7 @@ type Config struct {
 	Clients []Client // cli (public) and service (its secret: service-secret)
 
 	TokenDelay time.Duration    // latency of a refresh; none
+	Store      Store            // one in memory
 	Log        *slog.Logger     // nowhere
 	Now        func() time.Time // time.Now
 }
@@ -57,6 +59,9 @@ func (c Config) withDefaults() Config {
 	}
 	if len(c.Clients) == 0 {
 		c.Clients = []Client{{ID: "cli"}, {ID: "service", Secret: "service-secret"}}
+	}
+	if c.Store == nil {
+		c.Store = newMemory()
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -106,17 +111,17 @@ type Server struct {
 	tokenDelay time.Duration
 	clients    *clients
 	mint       *mint
-	store      *memory
+	store      Store
+	passwords  map[string]digest // of Config.Users, so that printing a server shows none
 	documents  documents
 	ledger     *ledger
 	faults     *faults
 	log        *slog.Logger
 	handler    http.Handler
 
-	clock          func() time.Time
-	offset         atomic.Int64 // what Advance added to the clock
-	serial         atomic.Int64 // of the newest access token
-	revokedThrough atomic.Int64 // access tokens up to this serial are dead
+	clock  func() time.Time
+	offset atomic.Int64 // what Advance added to the clock
+	swept  atomic.Int64 // when the store was swept, in milliseconds
 
 	mu      sync.Mutex // guards closed; never held across I/O, timers or callbacks
 	closed  bool
@@ -144,12 +149,27 @@ func New(cfg Config) (*Server, error) {
 			MaxRefreshes: cfg.MaxRefreshes, Replay: cfg.Profile.Replay,
 		},
 		dialect: cfg.Profile.Dialect, host: issuer.Host, tokenDelay: cfg.TokenDelay,
-		clients: newClients(cfg.Clients), mint: keys, store: newMemory(cfg.Users), documents: newMemoryDocuments(),
+		clients: newClients(cfg.Clients), mint: keys, store: cfg.Store, documents: cfg.Store.documents(),
 		ledger: newLedger(), faults: &faults{}, log: cfg.Log, clock: cfg.Now,
 		done: make(chan struct{}),
 	}
+	if err := s.addUsers(cfg.Users); err != nil {
+		return nil, err
+	}
+	s.swept.Store(s.now().UnixMilli())
 	s.handler = marked(s.routes())
 	return s, nil
+}
+
+func (s *Server) addUsers(list []User) error {
+	s.passwords = make(map[string]digest, len(list))
+	for _, u := range list {
+		s.passwords[u.Name] = digestOf(u.Password)
+		if err := s.store.addUser(context.Background(), u.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Server) routes() *http.ServeMux {
