@@ -13,6 +13,8 @@ packages=
 has gnome-keyring-daemon || packages="$packages gnome-keyring"
 has dbus-daemon || packages="$packages dbus-daemon"
 has dbus-send || packages="$packages dbus-bin"
+# The command is driven by what its users drive it with.
+has curl || packages="$packages curl"
 # The race detector needs cgo.
 has "$(go env CC)" || packages="$packages gcc libc6-dev"
 

@@ -190,6 +190,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("/api/401-always", s.endpoint(API, s.api401))
 	mux.HandleFunc("/api/scope/{scope}", s.endpoint(API, s.protect(s.apiScope)))
 	mux.HandleFunc("/api/stepup", s.endpoint(API, s.protect(s.apiStepUp)))
+	mux.HandleFunc("GET /healthz", s.healthz)
 	return mux
 }
 
