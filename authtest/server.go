@@ -72,7 +72,7 @@ func serve(cfg Config, l net.Listener, url string, dial dialFunc) (*Server, erro
 	}
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(l) // ends with http.ErrServerClosed
+		_ = s.http.Serve(inner.Listener(l)) // ends with http.ErrServerClosed
 	}()
 	return s, nil
 }

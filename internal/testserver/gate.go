@@ -89,16 +89,30 @@ func (g *Gate) Wait(ctx context.Context, n int) error {
 
 // ReleaseOne lets the request go that has been held longest, and reports
 // whether there was one.
-func (g *Gate) ReleaseOne() bool {
+func (g *Gate) ReleaseOne() bool { return g.release(func(int) int { return 0 }) }
+
+// ReleaseLast lets the request go that came last, and reports whether there
+// was one.
+func (g *Gate) ReleaseLast() bool { return g.release(func(n int) int { return n - 1 }) }
+
+func (g *Gate) release(which func(n int) int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.held) == 0 {
 		return false
 	}
-	close(g.held[0])
-	g.held = slices.Delete(g.held, 0, 1)
+	i := which(len(g.held))
+	close(g.held[i])
+	g.held = slices.Delete(g.held, i, i+1)
 	g.wake()
 	return true
+}
+
+// Held says how many requests are at the gate.
+func (g *Gate) Held() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.held)
 }
 
 // ReleaseAll opens the gate for good.

@@ -61,6 +61,7 @@ type ledger struct {
 	inFlight   map[string][]*exchange // refreshes, by session
 	attempts   map[string]int         // API requests, by method and URI
 	violations []Violation
+	exchanges  []Exchange
 }
 
 func newLedger() *ledger {
@@ -118,6 +119,15 @@ func (l *ledger) arrive(x *exchange, hash digest, now time.Time) {
 		other.overlapped = true
 	}
 	l.inFlight[x.session] = append(l.inFlight[x.session], x)
+}
+
+// again books that a refresh was delivered a second time by no fault of its
+// client.
+func (l *ledger) again(hash digest) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.RefreshRequests++
+	l.redeemed[hash]++
 }
 
 // leave books the end of a refresh. That another one began while this one was

@@ -121,7 +121,11 @@ type Server struct {
 
 	clock  func() time.Time
 	offset atomic.Int64 // what Advance added to the clock
-	swept  atomic.Int64 // when the store was swept, in milliseconds
+	skew   atomic.Int64 // of the reported clock, see clock.go
+
+	exchanges atomic.Int64 // requests so far
+	watchers  watchers
+	swept     atomic.Int64 // when the store was swept, in milliseconds
 
 	mu      sync.Mutex // guards closed; never held across I/O, timers or callbacks
 	closed  bool

@@ -1,0 +1,23 @@
+package testserver
+
+// who is whose request it is, as far as its tokens or its form tell.
+type who struct{ client, session, device, user string }
+
+// who reads it from the refresh token presented, the access token in the
+// header or the form of a login. It checks nothing.
+func (s *Server) who(x *exchange) who {
+	id := x.session
+	if token, ok := bearer(x.r); ok && id == "" {
+		if c, err := s.mint.readAccess(token); err == nil {
+			id = c.Session
+		}
+	}
+	out := who{session: id, client: x.client, user: x.user, device: x.device}
+	if id == "" {
+		return out
+	}
+	if sess, err := s.store.session(x.ctx(), id); err == nil {
+		out.client, out.device, out.user = sess.client, sess.device, sess.user
+	}
+	return out
+}
