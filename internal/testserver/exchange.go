@@ -68,6 +68,7 @@ func (s *Server) run(x *exchange, h handler) {
 		panic(http.ErrAbortHandler)
 	}
 	defer s.running.Done()
+	x.introduce()
 	x.step = s.faults.step(x.endpoint)
 	s.open(x)
 	defer s.record(x)

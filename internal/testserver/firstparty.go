@@ -23,6 +23,7 @@ func (s *Server) jsonEndpoint(e Endpoint, h func(*exchange, credentials) (*reply
 	return func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{w: w, r: r, endpoint: e}
 		body, refusal := readJSON(w, r)
+		x.user, x.device = body.Username, body.Device
 		if e == Refresh {
 			x.presented = body.RefreshToken
 		}

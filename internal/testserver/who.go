@@ -21,3 +21,15 @@ func (s *Server) who(x *exchange) who {
 	}
 	return out
 }
+
+// introduce notes who the form of a request says is asking, for the rules that
+// want to know before anything is checked.
+func (x *exchange) introduce() {
+	form := x.r.PostForm // nil unless the endpoint has read one
+	if form != nil {
+		x.client, x.user, x.device = form.Get("client_id"), form.Get("username"), form.Get("device")
+	}
+	if name, _, ok := basic(x.r.Header.Get("Authorization")); ok {
+		x.client = name
+	}
+}
