@@ -43,8 +43,11 @@ func challenge(o Outcome, params string) reply {
 // user and the token's own record are asked on each request, so that every
 // kind of revocation works at once.
 func (s *Server) judgeAccess(x *exchange, c claims) Outcome {
-	outcome := Done
-	err := s.store.view(x.ctx(), c.Session, func(t *tx) error {
+	outcome, access := Done, s.store.view
+	if s.policy.Replay.CloseOnAccess {
+		access = s.store.update // the first use is a fact of its own
+	}
+	err := access(x.ctx(), c.Session, func(t *tx) error {
 		now := s.now()
 		record, err := t.accessToken(c.ID)
 		known := err == nil
@@ -53,8 +56,11 @@ func (s *Server) judgeAccess(x *exchange, c claims) Outcome {
 			return err
 		case known && !now.Before(record.expires), !known && now.After(c.ExpiresAt.Time):
 			outcome = AccessExpired
-		case !known, !record.revoked.IsZero(), t.session.ended != "", t.disabled(), t.outdated():
+		case !known, !record.revoked.IsZero(), s.policy.Replay.kills(t.session), t.disabled(), t.outdated():
 			outcome = AccessInvalid
+		case record.used.IsZero():
+			record.used = now
+			t.putAccess(record, now)
 		}
 		return nil
 	})

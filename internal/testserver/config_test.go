@@ -23,8 +23,8 @@ testserver: TokenDelay and the replay window must not be negative
 testserver: Users need names of their own
 testserver: Clients need ids of their own`, err.Error())
 
-	_, err = testserver.ProfileNamed("keycloak")
-	assert.EqualError(t, err, `testserver: there is no profile "keycloak"`)
+	_, err = testserver.ProfileNamed("nothing")
+	assert.EqualError(t, err, `testserver: there is no profile "nothing"`)
 }
 
 func TestTheDefaultsAreThoseOfAStrictServer(t *testing.T) {

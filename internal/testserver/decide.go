@@ -109,6 +109,8 @@ func decideLoser(l RaceLoser) Outcome {
 		return RaceFailed
 	case WinnerDies:
 		return ReuseDetected
+	case LoserRefused:
+		return ReplayRefused
 	case Dud:
 		return Replaced
 	}

@@ -173,6 +173,7 @@ func TestTheLoserOfARaceIsToldWhatThePolicySays(t *testing.T) {
 		{"a conflict", loser(testserver.Same, testserver.Conflict409), raced(0), testserver.RaceConflict},
 		{"an error", loser(testserver.Fork, testserver.Error500), raced(0), testserver.RaceFailed},
 		{"the winner dies", loser(testserver.Same, testserver.WinnerDies), raced(0), testserver.ReuseDetected},
+		{"the loser alone is refused", loser(testserver.Strict, testserver.LoserRefused), raced(0), testserver.ReplayRefused},
 		{"a dud", loser(testserver.Reject, testserver.Dud), raced(0), testserver.Replaced},
 		{"who comes later is no loser of a race", loser(testserver.Strict, testserver.RetryHint400), retired(0), testserver.ReuseDetected},
 		{"the loser waits for the row", patient, raced(5*time.Second - 1), testserver.ReplayedSame},

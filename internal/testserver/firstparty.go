@@ -86,7 +86,12 @@ func (s *Server) jsonRefresh(x *exchange, _ credentials) (*reply, func() reply) 
 	return nil, func() reply { return s.settle(x, r, jsonTokens, jsonError) }
 }
 
+// jsonTokens leaves all but the access token out where there is nothing new to
+// keep: the simplest answer that first-party servers give.
 func jsonTokens(t Tokens, o Outcome) reply {
+	if t.Refresh == "" {
+		return jsonReply(http.StatusOK, o, map[string]string{"accessToken": t.Access})
+	}
 	rep := jsonReply(http.StatusOK, o, struct {
 		Access  string `json:"accessToken"`
 		Refresh string `json:"refreshToken"`

@@ -172,17 +172,16 @@ func (l *ledger) wasDelivered(parent digest) bool {
 }
 
 // settle books the outcome of a refresh.
-func (l *ledger) settle(o Outcome) {
+func (l *ledger) settle(o Outcome, replayed bool) {
 	l.count(func(st *Stats) {
-		switch o {
-		case Rotated:
-			st.Rotations++
-		case ReplayedSame:
+		switch {
+		case replayed:
 			st.Replays++
-		case ReuseDetected:
+		case o == Rotated:
+			st.Rotations++
+		case o == ReuseDetected:
 			st.Reuses++
-			st.FamiliesRevoked++
-		case MaxRefreshes:
+		case o == MaxRefreshes:
 			st.SessionsRevoked++
 		}
 	})

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"mime"
@@ -81,14 +82,16 @@ func (s *Server) settle(x *exchange, r redemption, good func(Tokens, Outcome) re
 	if err != nil {
 		outcome = s.failure(x, err)
 	}
-	s.ledger.settle(outcome)
-	if delivered && (outcome == ReplayedSame || outcome == ReuseDetected) && !x.abandoned() {
+	s.ledger.settle(outcome, s.policy.Replay.replayed(outcome))
+	if delivered && outcome.returned() && !x.abandoned() {
 		s.ledger.violate(RefreshReused, r.sess.id, s.now())
 	}
-	if outcome != Rotated && outcome != ReplayedSame {
+	if !outcome.granted() {
 		return bad(outcome)
 	}
-	x.redeemed = &r
+	if tokens.Refresh != "" && tokens.Refresh != r.token {
+		x.redeemed = &r
+	}
 	return good(tokens, outcome)
 }
 
@@ -214,7 +217,7 @@ func oauthTokens(t Tokens, o Outcome) reply {
 		Refresh string `json:"refresh_token,omitempty"`
 		Scope   string `json:"scope,omitempty"`
 	}{t.Access, "Bearer", seconds(t.ExpiresIn), t.Refresh, t.Scope})
-	rep.message = t.Refresh
+	rep.message = cmp.Or(t.Refresh, t.Access)
 	return rep
 }
 

@@ -66,13 +66,24 @@ func (o Outcome) terminal() bool {
 	return false
 }
 
-// ending is the reason under which the outcome ends its session, if it does.
-func (o Outcome) ending() string {
+// granted reports whether a refresh was answered with tokens.
+func (o Outcome) granted() bool {
 	switch o {
-	case ReuseDetected, MaxRefreshes:
-		return string(o)
+	case Rotated, Kept, ReplayedSame, Forked, Replaced, OnlyAccess:
+		return true
 	}
-	return ""
+	return false
+}
+
+// returned reports whether the outcome is that of a retired token that came
+// back. That of a held token is not told apart: its replacement was never
+// delivered.
+func (o Outcome) returned() bool {
+	switch o {
+	case ReplayedSame, Forked, Replaced, OnlyAccess, ReplayRefused, ReuseDetected:
+		return true
+	}
+	return false
 }
 
 // oauthRefusal is the answer of the OAuth dialect, RFC 6749 5.2.

@@ -70,6 +70,7 @@ const (
 	Conflict409                   // 409; nothing ends
 	Error500                      // 500; nothing ends
 	WinnerDies                    // reuse, whatever the window says: the winner's tokens die, too
+	LoserRefused                  // refused like reuse, but nothing ends: the winner lives
 	Dud                           // 200 for both; the last one's tokens are good, the other's refresh token is a dud
 )
 

@@ -11,6 +11,9 @@ type Tokens struct {
 	Access, Refresh string
 	ExpiresIn       time.Duration
 	Session, Scope  string
+	User            string        // empty where none is involved
+	RefreshEnds     time.Duration // until the refresh token ends, if it is not used
+	SessionEnds     time.Duration // until the session does, whatever happens
 }
 
 // login starts a session: without a user, as for client_credentials, it gets
@@ -76,7 +79,8 @@ func (s *Server) mintAccess(sess session, refresh, scope string, now time.Time) 
 	}
 	return Tokens{
 		Access: access, Refresh: refresh, ExpiresIn: row.expires.Sub(now),
-		Session: sess.id, Scope: scope,
+		Session: sess.id, Scope: scope, User: sess.user,
+		RefreshEnds: sess.idleExpires.Sub(now), SessionEnds: sess.absolute.Sub(now),
 	}, row, nil
 }
 
@@ -117,18 +121,12 @@ func (s *Server) redeem(ctx context.Context, r redemption) (tokens Tokens, outco
 			return err
 		}
 		outcome = Decide(s.policy, facts, now)
-		switch outcome {
-		case Rotated:
-			tokens, err = s.rotate(t, r, row, now)
-		case ReplayedSame:
-			tokens, err = s.replay(t, r, row, now)
-		default:
-			if reason := outcome.ending(); reason != "" {
-				t.end(reason, now)
-			}
-		}
+		tokens, err = s.carryOut(t, r, row, outcome, now)
 		return err
 	})
+	if err == nil && outcome == ReuseDetected {
+		err = s.spread(ctx, r.sess)
+	}
 	if err != nil {
 		return Tokens{}, Failed, err
 	}
@@ -162,50 +160,4 @@ func presented(t *tx, r redemption, row refreshToken, now time.Time) (Presented,
 		p.ChildSeen = p.ChildSeen || !access.used.IsZero()
 	}
 	return p, err
-}
-
-// rotate retires the presented token and puts its child in its place.
-func (s *Server) rotate(t *tx, r redemption, row refreshToken, now time.Time) (Tokens, error) {
-	child := s.newRefresh(t, now)
-	refresh, err := s.mint.refreshToken(t.session, r.token, child)
-	if err != nil {
-		return Tokens{}, err
-	}
-	tokens, access, err := s.mintAccess(t.session, refresh, r.scope, now)
-	if err != nil {
-		return Tokens{}, err
-	}
-	child.hash, child.parent = digestOf(refresh), row.hash
-	child.generation, child.branch, child.accessJTI = row.generation+1, row.branch, access.jti
-	row.status, row.used, row.child = statusRotated, now, child.hash
-	row.uses++
-	access.generation = child.generation
-	t.putRefresh(row)
-	t.putRefresh(child)
-	t.putAccess(access, now)
-	t.session.refreshes++
-	t.session.lastUsed = now
-	return tokens, nil
-}
-
-// replay tells the live child again, with a fresh access token.
-func (s *Server) replay(t *tx, r redemption, row refreshToken, now time.Time) (Tokens, error) {
-	child, err := t.refreshToken(row.child)
-	if err != nil {
-		return Tokens{}, err
-	}
-	refresh, err := s.mint.refreshToken(t.session, r.token, child)
-	if err != nil {
-		return Tokens{}, err
-	}
-	tokens, access, err := s.mintAccess(t.session, refresh, r.scope, now)
-	if err != nil {
-		return Tokens{}, err
-	}
-	row.uses++
-	access.generation = child.generation
-	t.putRefresh(row)
-	t.putAccess(access, now)
-	t.session.lastUsed = now
-	return tokens, nil
 }

@@ -28,8 +28,8 @@ type Client struct {
 // Config says what kind of server to build. Zero fields take the defaults
 // noted with them.
 type Config struct {
-	Issuer  string // base URL of the server; needed
-	Profile Profile
+	Issuer  string  // base URL of the server; needed
+	Profile Profile // one without a name is "strict"
 
 	AccessTTL    time.Duration // 15 minutes
 	IdleTTL      time.Duration // 7 days
@@ -62,6 +62,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Store == nil {
 		c.Store = newMemory()
+	}
+	if c.Profile.Name == "" {
+		c.Profile = plainProfiles()[0]
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
