@@ -10,7 +10,7 @@ import (
 
 // Listener lets the faults at OnAccept act on the connections that l accepts:
 // Drop ends one by FIN, Reset by RST, Hang reads and never answers, a Raw
-// answer is sent unasked, which under TLS is a failing handshake, and a Delay
+// answer goes out after the first bytes came in, which under TLS is a failing handshake, and a Delay
 // comes before the first byte is read.
 func (s *Server) Listener(l net.Listener) net.Listener { return &faultyListener{l, s} }
 
@@ -64,7 +64,11 @@ func (s *Server) greet(conn net.Conn, f Fault, delay time.Duration) net.Conn {
 		case f.Hang:
 			_, _ = io.Copy(io.Discard, conn)
 		case f.Answer != nil:
+			// A client takes what comes before it has spoken for an error of
+			// its own, and what comes as it speaks for a broken pipe.
+			_, _ = conn.Read(make([]byte, 4<<10))
 			_, _ = io.WriteString(conn, f.Answer.Body)
+			_, _ = io.Copy(io.Discard, conn)
 		}
 	}()
 	return nil

@@ -14,6 +14,11 @@ import (
 func (s *Server) pass(x *exchange, at Stage) func(Answer) Answer {
 	s.holdAt(x, at)
 	rule, delay := s.due(x, at)
+	return s.strike(x, rule, delay)
+}
+
+// strike does to the request what a rule says, if there is one.
+func (s *Server) strike(x *exchange, rule *Rule, delay time.Duration) func(Answer) Answer {
 	if rule == nil {
 		return nil
 	}

@@ -97,10 +97,14 @@ func (s *Server) write(x *exchange, a Answer) error {
 	if promised != "" && promised != strconv.FormatInt(length, 10) {
 		return errCut
 	}
+	// The rule is chosen before the client can have all of the body and end its
+	// test on it.
+	rule, delay := s.due(x, AfterBody)
 	if err := flush(x.w); err != nil {
 		return err
 	}
-	s.pass(x, AfterBody)
+	s.holdAt(x, AfterBody)
+	s.strike(x, rule, delay)
 	return nil
 }
 
