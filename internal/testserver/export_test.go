@@ -2,6 +2,7 @@ package testserver
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -17,7 +18,7 @@ func (s *Server) Resign(token, typ, issuer string) string {
 		panic(err)
 	}
 	t.Header["typ"], c.Issuer = typ, issuer
-	signed, err := t.SignedString(s.mint.access)
+	signed, err := t.SignedString(s.mint.ring.current().signer)
 	if err != nil {
 		panic(err)
 	}
@@ -32,6 +33,28 @@ func (s *Server) Child(parent string) string {
 	}
 	return child
 }
+
+// What pages and their tests know.
+const (
+	ACRPassword = acrPassword
+	ACRStrong   = acrStrong
+)
+
+// ErrLoginNeeded is errLoginNeeded.
+var ErrLoginNeeded = errLoginNeeded
+
+// SignInBrowser is what the login page does.
+func (s *Server) SignInBrowser(w http.ResponseWriter, r *http.Request, user, acr string) error {
+	return s.signInBrowser(w, r, authentication{User: user, Time: s.now(), ACR: acr})
+}
+
+// ApprovePending is what the consent page does.
+func (s *Server) ApprovePending(id, user, acr string) (string, error) {
+	return s.approve(context.Background(), id, &authentication{User: user, Time: s.now(), ACR: acr})
+}
+
+// DenyPending is what the consent page does.
+func (s *Server) DenyPending(id string) (string, error) { return s.deny(context.Background(), id) }
 
 // ErrNoDocument is errNoDocument.
 var ErrNoDocument = errNoDocument

@@ -1,8 +1,7 @@
 package testserver
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -17,30 +16,33 @@ import (
 // The types that keep the two kinds of token apart, next to their keys: RFC
 // 9068 2.1 for the access token; RFC 8725 3.11 asks for such explicit types.
 const (
+	idType      = "JWT"
 	accessType  = "at+jwt"
 	refreshType = "refresh+jwt"
 )
 
 const opaquePrefix = "rt_"
 
-// mint makes and checks tokens. Its keys live as long as the server.
+// mint makes and checks tokens. Its keys are documents, so that a restart and
+// a second process over one store go on with them.
 type mint struct {
-	issuer  string
-	format  Format
-	derive  []byte            // derives a child refresh token from its parent
-	refresh []byte            // signs refresh tokens in JWT form
-	access  *ecdsa.PrivateKey // signs access tokens
+	issuer string
+	format Format
+	secrets
+	ring *keyring // signs access and ID tokens
+	now  func() time.Time
 }
 
-func newMint(issuer string, format Format) (*mint, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func newMint(ctx context.Context, cfg Config, docs documents, now func() time.Time) (*mint, error) {
+	kept, err := loadSecrets(ctx, docs, now())
 	if err != nil {
-		return nil, fmt.Errorf("testserver: making the signing key: %w", err)
+		return nil, err
 	}
-	return &mint{
-		issuer: issuer, format: format, access: key,
-		derive: random(32), refresh: random(32),
-	}, nil
+	ring, err := newKeyring(ctx, now(), docs, cfg.SigningAlgorithm, cfg.AccessTTL)
+	if err != nil {
+		return nil, err
+	}
+	return &mint{issuer: cfg.Issuer, format: cfg.Profile.RefreshFormat, secrets: kept, ring: ring, now: now}, nil
 }
 
 // random never fails: crypto/rand ends the program if the system cannot.
@@ -57,6 +59,12 @@ type claims struct {
 	Version int64  `json:"ver"`
 	Client  string `json:"client_id"`
 	Scope   string `json:"scope,omitempty"`
+
+	// How and when the user proved to be there (RFC 9068 2.2.1): what a step-up
+	// is judged by.
+	AuthTime *jwt.NumericDate `json:"auth_time,omitempty"`
+	ACR      string           `json:"acr,omitempty"`
+	AMR      []string         `json:"amr,omitempty"`
 }
 
 func (m *mint) claims(s session, jti string, issued, expires time.Time) claims {
@@ -79,13 +87,10 @@ func (m *mint) accessToken(s session, row accessToken) (string, error) {
 	c := m.claims(s, row.jti, row.issued, row.expires)
 	c.Audience = jwt.ClaimStrings{m.issuer + "/api"}
 	c.Scope = row.scope
-	t := jwt.NewWithClaims(jwt.SigningMethodES256, c)
-	t.Header["typ"] = accessType
-	signed, err := t.SignedString(m.access)
-	if err != nil {
-		return "", fmt.Errorf("testserver: signing an access token: %w", err)
+	if s.user != "" {
+		c.AuthTime, c.ACR, c.AMR = jwt.NewNumericDate(s.authTime), s.acr, methodsOf(s.acr)
 	}
-	return signed, nil
+	return m.ring.sign(accessType, c)
 }
 
 // refreshToken makes the token that follows parent (none: the first of its
@@ -93,7 +98,7 @@ func (m *mint) accessToken(s session, row accessToken) (string, error) {
 // so the same child can be told again although only its hash is stored, and a
 // stolen store cannot mint.
 func (m *mint) refreshToken(s session, parent string, t refreshToken) (string, error) {
-	mac := hmac.New(sha256.New, m.derive)
+	mac := hmac.New(sha256.New, m.Derive)
 	mac.Write([]byte("rt-child\x00"))
 	mac.Write(t.nonce)
 	mac.Write([]byte(parent))
@@ -103,7 +108,7 @@ func (m *mint) refreshToken(s session, parent string, t refreshToken) (string, e
 	}
 	j := jwt.NewWithClaims(jwt.SigningMethodHS256, m.claims(s, secret, t.issued, t.expires))
 	j.Header["typ"] = refreshType
-	signed, err := j.SignedString(m.refresh)
+	signed, err := j.SignedString(m.Refresh)
 	if err != nil {
 		return "", fmt.Errorf("testserver: signing a refresh token: %w", err)
 	}
@@ -117,14 +122,7 @@ var errForeign = errors.New("testserver: not an access token of this server")
 // token needs no such reading: only what was issued is found by its hash.
 func (m *mint) readAccess(token string) (claims, error) {
 	var c claims
-	p := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodES256.Alg()}), jwt.WithoutClaimsValidation())
-	_, err := p.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
-		if t.Header["typ"] != accessType {
-			return nil, errForeign
-		}
-		return &m.access.PublicKey, nil
-	})
-	if err != nil || c.Issuer != m.issuer {
+	if err := m.ring.verify(context.Background(), m.now(), token, accessType, &c); err != nil || c.Issuer != m.issuer {
 		return claims{}, errForeign // never err: it may quote the token
 	}
 	return c, nil

@@ -29,6 +29,10 @@ func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
 		x.endpoint, grant = Authenticate, s.grantPassword
 	case "client_credentials":
 		x.endpoint, grant = ClientCredentials, s.grantClient
+	case "authorization_code":
+		x.endpoint, grant = RedeemCode, s.grantCode
+	case deviceGrantType:
+		x.endpoint, grant = PollDevice, s.grantDevice
 	}
 	s.run(x, s.asClient(form, grant))
 }
@@ -215,8 +219,9 @@ func oauthTokens(t Tokens, o Outcome) reply {
 		Type    string `json:"token_type"`
 		Expires int64  `json:"expires_in"`
 		Refresh string `json:"refresh_token,omitempty"`
+		ID      string `json:"id_token,omitempty"`
 		Scope   string `json:"scope,omitempty"`
-	}{t.Access, "Bearer", seconds(t.ExpiresIn), t.Refresh, t.Scope})
+	}{t.Access, "Bearer", seconds(t.ExpiresIn), t.Refresh, t.ID, t.Scope})
 	rep.message = cmp.Or(t.Refresh, t.Access)
 	return rep
 }

@@ -9,6 +9,7 @@ import (
 // Tokens is a set of tokens as a client receives it.
 type Tokens struct {
 	Access, Refresh string
+	ID              string // where the scope holds openid
 	ExpiresIn       time.Duration
 	Session, Scope  string
 	User            string        // empty where none is involved
@@ -19,18 +20,26 @@ type Tokens struct {
 // login starts a session: without a user, as for client_credentials, it gets
 // an access token alone (RFC 6749 4.4.3).
 func (s *Server) login(ctx context.Context, user, client, device, scope string) (Tokens, error) {
+	return s.enter(ctx, session{
+		id: newSessionID(), client: client, device: device, scope: scope, user: user,
+		authTime: s.now(), acr: acrPassword,
+	}, "")
+}
+
+func newSessionID() string { return "ses_" + rand.Text() }
+
+// enter starts the session that sess describes: its times and versions are
+// filled in. nonce is for the ID token (OpenID Connect Core 3.1.3.7).
+func (s *Server) enter(ctx context.Context, sess session, nonce string) (Tokens, error) {
 	now := s.now()
 	s.retain(ctx, now)
-	sess := session{
-		id: "ses_" + rand.Text(), client: client, device: device, scope: scope, user: user,
-		created: now, authTime: now, absolute: now.Add(s.policy.AbsoluteTTL), lastUsed: now,
-	}
+	sess.created, sess.lastUsed, sess.absolute = now, now, now.Add(s.policy.AbsoluteTTL)
 	var tokens Tokens
 	err := s.store.create(ctx, sess, func(t *tx) (err error) {
 		t.session.version = t.user.version
 		var first refreshToken
 		var refresh string
-		if user != "" {
+		if sess.user != "" {
 			first = s.newRefresh(t, now)
 			if refresh, err = s.mint.refreshToken(t.session, "", first); err != nil {
 				return err
@@ -38,10 +47,15 @@ func (s *Server) login(ctx context.Context, user, client, device, scope string) 
 			first.hash = digestOf(refresh)
 		}
 		var access accessToken
-		if tokens, access, err = s.mintAccess(t.session, refresh, scope, now); err != nil {
+		if tokens, access, err = s.mintAccess(t.session, refresh, sess.scope, now); err != nil {
 			return err
 		}
-		if user != "" {
+		if nonce != "" {
+			if tokens.ID, err = s.mint.idToken(t.session, access, tokens.Access, nonce); err != nil {
+				return err
+			}
+		}
+		if sess.user != "" {
 			first.accessJTI = access.jti
 			t.putRefresh(first)
 		}
@@ -77,8 +91,12 @@ func (s *Server) mintAccess(sess session, refresh, scope string, now time.Time) 
 	if err != nil {
 		return Tokens{}, accessToken{}, err
 	}
+	id, err := s.mint.idToken(sess, row, access, "")
+	if err != nil {
+		return Tokens{}, accessToken{}, err
+	}
 	return Tokens{
-		Access: access, Refresh: refresh, ExpiresIn: row.expires.Sub(now),
+		Access: access, Refresh: refresh, ID: id, ExpiresIn: row.expires.Sub(now),
 		Session: sess.id, Scope: scope, User: sess.user,
 		RefreshEnds: sess.idleExpires.Sub(now), SessionEnds: sess.absolute.Sub(now),
 	}, row, nil

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,15 @@ type Config struct {
 	AbsoluteTTL  time.Duration // 7 days
 	MaxRefreshes int           // no limit
 
+	// SigningAlgorithm is that of access tokens and ID tokens: ES256.
+	SigningAlgorithm Algorithm
+	// AutoApprove is a user who signs in and agrees to every authorization and
+	// every device without a page being shown; nobody.
+	AutoApprove string
+	// DeviceInterval is how long a device waits between two polls (RFC 8628
+	// 3.2): 5 seconds.
+	DeviceInterval time.Duration
+
 	Users   []User   // alice, whose password is secret
 	Clients []Client // cli (public) and service (its secret: service-secret)
 
@@ -54,6 +64,7 @@ func (c Config) withDefaults() Config {
 	set(&c.AccessTTL, 15*time.Minute)
 	set(&c.IdleTTL, 7*24*time.Hour)
 	set(&c.AbsoluteTTL, 7*24*time.Hour)
+	set(&c.DeviceInterval, 5*time.Second)
 	if len(c.Users) == 0 {
 		c.Users = []User{{Name: "alice", Password: "secret"}}
 	}
@@ -90,6 +101,15 @@ func (c Config) check() error {
 	if c.TokenDelay < 0 || c.Profile.Replay.Window < 0 {
 		fail("TokenDelay and the replay window must not be negative")
 	}
+	if !slices.Contains([]Algorithm{"", ES256, RS256, EdDSA}, c.SigningAlgorithm) {
+		fail("there is no algorithm %q", c.SigningAlgorithm)
+	}
+	if c.DeviceInterval < time.Second {
+		fail("DeviceInterval must be at least a second")
+	}
+	if c.AutoApprove != "" && !slices.ContainsFunc(c.Users, func(u User) bool { return u.Name == c.AutoApprove }) {
+		fail("AutoApprove must be one of Users")
+	}
 	names := make(map[string]bool)
 	for _, u := range c.Users {
 		if u.Name == "" || names["user "+u.Name] {
@@ -113,8 +133,11 @@ type Server struct {
 	host       string
 	tokenDelay time.Duration
 	clients    *clients
+	path       string // of the issuer, before every path of the server
 	mint       *mint
 	store      Store
+	interval   time.Duration     // between two polls of a device
+	approver   string            // who signs in and agrees without being asked
 	passwords  map[string]digest // of Config.Users, so that printing a server shows none
 	documents  documents
 	ledger     *ledger
@@ -142,10 +165,6 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	keys, err := newMint(cfg.Issuer, cfg.Profile.RefreshFormat)
-	if err != nil {
-		return nil, err
-	}
 	issuer, err := url.Parse(cfg.Issuer)
 	if err != nil {
 		return nil, err
@@ -156,9 +175,13 @@ func New(cfg Config) (*Server, error) {
 			MaxRefreshes: cfg.MaxRefreshes, Replay: cfg.Profile.Replay,
 		},
 		dialect: cfg.Profile.Dialect, host: issuer.Host, tokenDelay: cfg.TokenDelay,
-		clients: newClients(cfg.Clients), mint: keys, store: cfg.Store, documents: cfg.Store.documents(),
+		path: issuer.EscapedPath(), approver: cfg.AutoApprove, interval: cfg.DeviceInterval,
+		clients: newClients(cfg.Clients), store: cfg.Store, documents: cfg.Store.documents(),
 		ledger: newLedger(), faults: &faults{}, log: cfg.Log, clock: cfg.Now,
 		done: make(chan struct{}),
+	}
+	if s.mint, err = newMint(context.Background(), cfg, s.documents, s.now); err != nil {
+		return nil, err
 	}
 	if err := s.addUsers(cfg.Users); err != nil {
 		return nil, err
@@ -183,6 +206,10 @@ func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /oauth/token", s.oauthToken)
 	mux.HandleFunc("POST /oauth/revoke", s.oauthRevoke)
+	mux.HandleFunc("GET /oauth/authorize", s.oauthAuthorize)
+	mux.HandleFunc("POST /oauth/authorize", s.oauthAuthorize)
+	mux.HandleFunc("POST /oauth/par", s.oauthPush)
+	mux.HandleFunc("POST /oauth/device_authorization", s.oauthDevice)
 
 	mux.HandleFunc("POST /login", s.jsonEndpoint(Authenticate, s.jsonLogin))
 	mux.HandleFunc("POST /refresh", s.jsonEndpoint(Refresh, s.jsonRefresh))
