@@ -1,6 +1,7 @@
 package authtest
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,6 +51,23 @@ type Client struct {
 	RedirectURIs []string
 	// PostLogoutRedirectURIs are where a logout may lead. None: RedirectURIs.
 	PostLogoutRedirectURIs []string
+
+	// Auth is the one method it may prove itself by; zero: any that fits what
+	// follows and Secret.
+	Auth AuthMethod
+	// Keys check its assertions (RFC 7523 2.2). JWKS says the same as a JSON Web
+	// Key Set; set one of the two.
+	Keys []crypto.PublicKey
+	JWKS []byte // see Keys
+	// Certificate is the x5t#S256 of its self-signed certificate (RFC 8705 2.2):
+	// see [Thumbprint].
+	Certificate string
+	// CertificateBound binds its tokens to the certificate of its connection
+	// (RFC 8705 3.4), also if it is a public client.
+	CertificateBound bool
+	// DPoPBound gives it no tokens without a DPoP proof (RFC 9449 5.2). Without,
+	// it may send one.
+	DPoPBound bool
 }
 
 // Config says what kind of server to run. Its zero value is the strict server
@@ -66,8 +84,15 @@ type Config struct {
 	Users   []User   // alice, whose password is secret
 	Clients []Client // cli (public) and service (its secret: service-secret)
 
+	Access           AccessFormat      // form of the access tokens; at+jwt
+	DPoPNonces       NonceMode         // whether DPoP proofs need a nonce; NoNonces
+	DPoPNoncePeriod  time.Duration     // how long a nonce is given out; it is good twice as long; 5 min
+	RateLimits       RateLimits        // none
+	SensitiveMaxAge  time.Duration     // how fresh a login /logout-all and DELETE /sessions/{id} ask for; any
+	AssertionIssuers []AssertionIssuer // who may vouch for users, beside the Clients with keys; nobody
+
 	TokenDelay time.Duration    // latency of the refresh endpoint; none
-	Log        *slog.Logger     // one debug line per request, without tokens; nowhere
+	Log        *slog.Logger     // one debug line per request, and the lines of LogRefused and LogSuspicious, without tokens; nowhere
 	Now        func() time.Time // the clock; time.Now, which is fake inside a synctest bubble
 }
 
@@ -86,12 +111,17 @@ func (c Config) inner(issuer string) (testserver.Config, error) {
 		Issuer: issuer, Profile: profile,
 		AccessTTL: c.AccessTTL, IdleTTL: c.IdleTTL, AbsoluteTTL: c.AbsoluteTTL,
 		MaxRefreshes: c.MaxRefreshes, TokenDelay: c.TokenDelay, Log: c.Log, Now: c.Now,
+		Access: testserver.AccessFormat(c.Access), DPoPNonces: testserver.NonceMode(c.DPoPNonces),
+		DPoPNoncePeriod: c.DPoPNoncePeriod, RateLimits: c.RateLimits.inner(), SensitiveMaxAge: c.SensitiveMaxAge,
 	}
 	for _, u := range c.Users {
 		out.Users = append(out.Users, testserver.User(u))
 	}
 	for _, client := range c.Clients {
-		out.Clients = append(out.Clients, testserver.Client(client))
+		out.Clients = append(out.Clients, client.inner())
+	}
+	for _, i := range c.AssertionIssuers {
+		out.AssertionIssuers = append(out.AssertionIssuers, testserver.AssertionIssuer(i))
 	}
 	return out, nil
 }

@@ -12,13 +12,14 @@ import (
 
 // Server is a running authorization server and the API it protects.
 type Server struct {
-	inner  *testserver.Server
-	url    string
-	http   *http.Server
-	client *http.Client
-	served chan struct{} // closed when the listener's goroutine has ended
-	close  sync.Once
-	fatal  func(format string, args ...any)
+	inner    *testserver.Server
+	url      string
+	http     *http.Server
+	client   *http.Client
+	identity *identity     // nil: no TLS
+	served   chan struct{} // closed when the listener's goroutine has ended
+	close    sync.Once
+	fatal    func(format string, args ...any)
 }
 
 // New runs a strict server on loopback until the test ends. A fault that never
@@ -40,7 +41,7 @@ func NewWith(tb TB, cfg Config) *Server {
 func NewPipe(tb TB, cfg Config) *Server {
 	tb.Helper()
 	l := newPipe()
-	s, err := serve(cfg, l, pipeURL, l.DialContext)
+	s, err := serve(cfg, l, pipeURL, l.DialContext, nil)
 	return s.attach(tb, err)
 }
 
@@ -52,29 +53,38 @@ func NewServer(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("authtest: listening on loopback: %w", err)
 	}
 	address := l.Addr().String()
-	return serve(cfg, l, "http://"+address, dialTo(address))
+	return serve(cfg, l, "http://"+address, dialTo(address), nil)
 }
 
-func serve(cfg Config, l net.Listener, url string, dial dialFunc) (*Server, error) {
+func serve(cfg Config, l net.Listener, url string, dial dialFunc, secure *identity) (*Server, error) {
 	inner, err := newInner(cfg, url)
 	if err != nil {
 		_ = l.Close()
 		return nil, err
 	}
 	s := &Server{
-		inner: inner, url: url, served: make(chan struct{}),
-		http: &http.Server{Handler: inner.Handler(), ReadHeaderTimeout: time.Minute},
-		client: &http.Client{Transport: &http.Transport{
-			DialContext: dial, ExpectContinueTimeout: time.Second,
-			MaxIdleConnsPerHost: 64, // tests send many requests to one host
-		}},
-		fatal: func(format string, args ...any) { panic(fmt.Sprintf(format, args...)) },
+		inner: inner, url: url, served: make(chan struct{}), identity: secure,
+		http:   &http.Server{Handler: inner.Handler(), ReadHeaderTimeout: time.Minute, TLSConfig: secure.server()},
+		client: &http.Client{Transport: newTransport(dial, secure)},
+		fatal:  func(format string, args ...any) { panic(fmt.Sprintf(format, args...)) },
 	}
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(inner.Listener(l)) // ends with http.ErrServerClosed
+		if secure == nil {
+			_ = s.http.Serve(inner.Listener(l)) // ends with http.ErrServerClosed
+		} else {
+			_ = s.http.ServeTLS(inner.Listener(l), "", "")
+		}
 	}()
 	return s, nil
+}
+
+func newTransport(dial dialFunc, secure *identity) *http.Transport {
+	return &http.Transport{
+		DialContext: dial, ExpectContinueTimeout: time.Second,
+		MaxIdleConnsPerHost: 64, // tests send many requests to one host
+		TLSClientConfig:     secure.client(), ForceAttemptHTTP2: secure != nil,
+	}
 }
 
 func newInner(cfg Config, url string) (*testserver.Server, error) {

@@ -13,7 +13,7 @@ import (
 
 // authorize checks the access token of a request (RFC 6750 2.1, RFC 9068 4).
 func (s *Server) authorize(x *exchange) (claims, *reply) {
-	token, ok := bearer(x.r)
+	token, scheme, ok := credentialsOf(x.r)
 	if !ok {
 		// RFC 6750 3.1: no error code for a request without credentials.
 		rep := challenge(AccessMissing, "")
@@ -25,10 +25,12 @@ func (s *Server) authorize(x *exchange) (claims, *reply) {
 		outcome = s.judgeAccess(x, c)
 	}
 	if outcome == Done {
+		outcome = s.confirm(x, token, scheme, c.bound())
+	}
+	if outcome == Done {
 		return c, nil
 	}
-	_, _, text := jsonRefusal(outcome)
-	rep := challenge(outcome, fmt.Sprintf(`, error="invalid_token", error_description=%q`, text))
+	rep := x.unauthorized(outcome, scheme == "DPoP" || c.bound().JKT != "")
 	return claims{}, &rep
 }
 
@@ -153,15 +155,4 @@ func (s *Server) apiScope(x *exchange, c claims) reply {
 		return challenge(ScopeMissing, fmt.Sprintf(`, error="insufficient_scope", scope=%q`, want))
 	}
 	return jsonReply(http.StatusOK, Done, map[string]string{"scope": c.Scope})
-}
-
-// apiStepUp wants a fresher login, which no refresh can give: RFC 9470 3 for
-// OAuth clients, a bare 403 in the first-party dialect.
-func (s *Server) apiStepUp(*exchange, claims) reply {
-	if s.dialect == JSON {
-		return jsonError(StepUp)
-	}
-	rep := challenge(StepUp, `, error="insufficient_user_authentication", acr_values="urn:authtest:strong", max_age="60"`)
-	rep.Status = http.StatusUnauthorized
-	return rep
 }

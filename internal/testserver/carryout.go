@@ -70,7 +70,7 @@ func (s *Server) bear(t *tx, r redemption, row refreshToken, branch int64, now t
 	if err != nil {
 		return Tokens{}, err
 	}
-	tokens, access, err := s.mintAccess(t.session, refresh, r.scope, now)
+	tokens, access, err := s.mintAccess(t.session, refresh, r.scope, r.cnf, now)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -103,7 +103,7 @@ func (s *Server) replay(t *tx, r redemption, row refreshToken, now time.Time) (T
 		}
 		live = child
 	}
-	tokens, access, err := s.mintAccess(t.session, refresh, r.scope, now)
+	tokens, access, err := s.mintAccess(t.session, refresh, r.scope, r.cnf, now)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -132,7 +132,7 @@ func (s *Server) accessAlone(t *tx, r redemption, row refreshToken, o Outcome, n
 	if o == Kept {
 		refresh = r.token
 	}
-	tokens, access, err := s.mintAccess(t.session, refresh, r.scope, now)
+	tokens, access, err := s.mintAccess(t.session, refresh, r.scope, r.cnf, now)
 	if err != nil {
 		return Tokens{}, err
 	}

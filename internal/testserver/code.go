@@ -96,7 +96,7 @@ func (s *Server) redeemCode(x *exchange, id, device string) reply {
 	case spent.Session != session:
 		return s.codeReplayed(x, spent.Session)
 	}
-	tokens, err := s.enter(x.ctx(), sessionOf(spent, device), spent.Nonce)
+	tokens, err := s.enterBy(x, sessionOf(spent, device), start{nonce: spent.Nonce})
 	if err != nil {
 		return *s.failed(x, err)
 	}

@@ -234,10 +234,10 @@ func (s *Server) pollDevice(x *exchange, id, device string) reply {
 	if !s.mayEnter(x.ctx(), seen.Who.User) {
 		return badGrant(UserDisabled, problem("invalid_grant", "user must sign in again"))
 	}
-	tokens, err := s.enter(x.ctx(), session{
-		id: newSessionID(), client: seen.Client, scope: seen.Scope, device: device,
+	tokens, err := s.enterBy(x, session{
+		client: seen.Client, scope: seen.Scope, device: device,
 		user: seen.Who.User, authTime: seen.Who.Time, acr: seen.Who.ACR,
-	}, "")
+	}, start{})
 	if err != nil {
 		return *s.failed(x, err)
 	}

@@ -31,10 +31,15 @@ type exchange struct {
 	// As the form or the authentication of the client has them.
 	client, user, device string
 
+	caller     string      // the client that it was proven to be from
 	redeemed   *redemption // set when the answer carries its child
 	answered   bool        // an answer went to a client that was still there
 	attempt    int         // at the API: the how-manieth request for this URI
 	overlapped bool        // guarded by the ledger's mu
+
+	confirmation confirmation // what the request proved to hold: its access token is bound to it
+	holder       confirmation // what its session is bound to
+	reason       string       // why its DPoP proof was refused
 
 	step    *Rule    // of a script, that this request is to meet
 	twice   bool     // the request is to be carried out once more
@@ -88,6 +93,9 @@ func (s *Server) handle(x *exchange, h handler) reply {
 	}
 	if x.twice {
 		s.carryOutOnce(x, h)
+	}
+	if refusal := s.limit(x); refusal != nil {
+		return *refusal
 	}
 	if x.endpoint == Refresh {
 		s.pause(x.r.Context(), s.tokenDelay)
@@ -165,14 +173,17 @@ func (s *Server) unfound(x *exchange, err error) Outcome {
 
 // inspect looks for tokens and headers where a good client puts none.
 func (s *Server) inspect(x *exchange) {
-	violate := func(rule string) { s.ledger.violate(rule, x.session, s.now()) }
+	violate := func(rule string) {
+		s.ledger.violate(rule, x.session, s.now())
+		s.suspect(x, Suspicion(rule))
+	}
 	if x.r.Header.Get("Authorization") != "" && s.foreign(x.r) {
 		violate(BearerAbroad)
 	}
 	if x.endpoint == Refresh && x.r.Header.Get("Idempotency-Key") != "" {
 		violate(RefreshKeyed)
 	}
-	if token, ok := bearer(x.r); ok && s.sessionBehind(x, token) != "" {
+	if token, _, ok := credentialsOf(x.r); ok && s.sessionBehind(x, token) != "" {
 		violate(RefreshMisplaced)
 	}
 	for _, values := range x.r.URL.Query() {
@@ -205,6 +216,7 @@ func (s *Server) send(x *exchange, rep reply) {
 	if heard && x.presented != "" && rep.outcome.terminal() {
 		s.ledger.refuse(digestOf(x.presented), s.now())
 	}
+	s.report(x, rep)
 	s.log.DebugContext(x.r.Context(), "exchange", "method", x.r.Method, "path", x.r.URL.Path,
 		"endpoint", string(x.endpoint), "session", x.session, "status", rep.status(), "outcome", string(rep.outcome))
 }

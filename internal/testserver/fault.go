@@ -18,6 +18,8 @@ const (
 	Refresh           Endpoint = "refresh"            // grant refresh_token, /refresh, /session/refresh
 	Authenticate      Endpoint = "login"              // grant password, /login, /session/login
 	ClientCredentials Endpoint = "client_credentials" // RFC 6749 4.4
+	Assertion         Endpoint = "jwt_bearer"         // RFC 7523 2.1
+	TokenExchange     Endpoint = "token_exchange"     // RFC 8693
 	Revoke            Endpoint = "revoke"             // /oauth/revoke, /logout, /logout-all and the same below /session
 	Devices           Endpoint = "sessions"           // /sessions, /session/sessions
 	API               Endpoint = "api"                // /api/
@@ -25,7 +27,7 @@ const (
 
 // endpoints are the names that rules may use.
 func endpoints() []Endpoint {
-	return []Endpoint{AnyEndpoint, Refresh, Authenticate, ClientCredentials, Revoke, Devices, API}
+	return []Endpoint{AnyEndpoint, Refresh, Authenticate, ClientCredentials, Assertion, TokenExchange, Revoke, Devices, API}
 }
 
 // Stage is a moment in the life of a request.

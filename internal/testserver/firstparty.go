@@ -14,6 +14,7 @@ type credentials struct {
 	Username     string `json:"username"`
 	Password     string `json:"password"`
 	Device       string `json:"device"`
+	OTP          string `json:"otp"`
 	RefreshToken string `json:"refreshToken"`
 }
 
@@ -21,7 +22,7 @@ type credentials struct {
 // to know the refresh token of a request that they then lose.
 func (s *Server) jsonEndpoint(e Endpoint, h func(*exchange, credentials) (*reply, func() reply)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{w: w, r: r, endpoint: e}
+		x := &exchange{w: w, r: r, endpoint: e, client: s.clients.first}
 		body, refusal := readJSON(w, r)
 		x.user, x.device = body.Username, body.Device
 		if e == Refresh {
@@ -63,8 +64,13 @@ func (s *Server) jsonLogin(x *exchange, body credentials) (*reply, func() reply)
 	if outcome := s.signIn(x, body.Username, body.Password); outcome != LoggedIn {
 		return refuse(jsonError(outcome))
 	}
+	if outcome := s.bindFirst(x, session{}); outcome != Done {
+		return refuse(x.refusal(outcome))
+	}
 	return nil, func() reply {
-		tokens, err := s.login(x.ctx(), body.Username, s.clients.first, deviceOf(x, body.Device), "")
+		tokens, err := s.enterBy(x, session{
+			user: body.Username, client: s.clients.first, device: deviceOf(x, body.Device), acr: acrOf(body.OTP),
+		}, start{})
 		if err != nil {
 			return jsonError(s.failure(x, err))
 		}
@@ -83,6 +89,10 @@ func (s *Server) jsonRefresh(x *exchange, _ credentials) (*reply, func() reply) 
 	if err != nil {
 		return refuse(jsonError(s.unfound(x, err)))
 	}
+	if outcome := s.bindFirst(x, r.sess); outcome != Done {
+		return refuse(x.refusal(outcome))
+	}
+	r.cnf = x.confirmation
 	return nil, func() reply { return s.settle(x, r, jsonTokens, jsonError) }
 }
 
@@ -127,7 +137,7 @@ func (s *Server) jsonLogout(x *exchange, body credentials) (*reply, func() reply
 
 // jsonLogoutAll ends every session of the user.
 func (s *Server) jsonLogoutAll(x *exchange, _ credentials) (*reply, func() reply) {
-	c, refusal := s.authorize(x)
+	c, refusal := s.authorizeSensitive(x)
 	if refusal != nil {
 		return refusal, nil
 	}
@@ -182,7 +192,7 @@ func (s *Server) listSessions(x *exchange) (*reply, func() reply) {
 // deleteSession ends one of the user's own sessions. Somebody else's does not
 // exist as far as this user can tell.
 func (s *Server) deleteSession(x *exchange) (*reply, func() reply) {
-	c, refusal := s.authorize(x)
+	c, refusal := s.authorizeSensitive(x)
 	if refusal != nil {
 		return refusal, nil
 	}

@@ -21,18 +21,23 @@ func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
 		s.run(x, func(*exchange) (*reply, func() reply) { return refusal, nil })
 		return
 	}
+	x.client = claimedBy(r, form)
 	grant := s.unknownGrant
 	switch form.Get("grant_type") {
 	case "refresh_token":
 		x.endpoint, x.presented, grant = Refresh, form.Get("refresh_token"), s.grantRefresh
 	case "password":
-		x.endpoint, grant = Authenticate, s.grantPassword
+		x.endpoint, grant = Authenticate, s.bound(s.grantPassword)
 	case "client_credentials":
-		x.endpoint, grant = ClientCredentials, s.grantClient
+		x.endpoint, grant = ClientCredentials, s.bound(s.grantClient)
+	case grantJWTBearer:
+		x.endpoint, grant = Assertion, s.bound(s.grantAssertion)
+	case grantExchange:
+		x.endpoint, grant = TokenExchange, s.bound(s.grantTokenExchange)
 	case "authorization_code":
-		x.endpoint, grant = RedeemCode, s.grantCode
+		x.endpoint, grant = RedeemCode, s.bound(s.grantCode)
 	case deviceGrantType:
-		x.endpoint, grant = PollDevice, s.grantDevice
+		x.endpoint, grant = PollDevice, s.bound(s.grantDevice)
 	}
 	s.run(x, s.asClient(form, grant))
 }
@@ -70,6 +75,10 @@ func (s *Server) grantRefresh(x *exchange, client *registration, form url.Values
 	if r.sess.client != client.ID {
 		return refuse(oauthError(WrongClient))
 	}
+	if outcome := s.bind(x, client, r.sess); outcome != Done {
+		return refuse(x.refusal(outcome))
+	}
+	r.cnf = x.confirmation
 	if scope := form.Get("scope"); scope != "" {
 		if !within(scope, r.sess.scope) {
 			return refuse(oauthError(WiderScope))
@@ -106,7 +115,10 @@ func (s *Server) grantPassword(x *exchange, client *registration, form url.Value
 		return refuse(oauthError(outcome))
 	}
 	return nil, func() reply {
-		tokens, err := s.login(x.ctx(), name, client.ID, deviceOf(x, form.Get("device")), form.Get("scope"))
+		tokens, err := s.enterBy(x, session{
+			user: name, client: client.ID, device: deviceOf(x, form.Get("device")),
+			scope: form.Get("scope"), acr: acrOf(form.Get("otp")),
+		}, start{})
 		if err != nil {
 			return oauthError(s.failure(x, err))
 		}
@@ -121,7 +133,7 @@ func (s *Server) grantClient(x *exchange, client *registration, form url.Values)
 		return refuse(oauthError(GrantRefused))
 	}
 	return nil, func() reply {
-		tokens, err := s.login(x.ctx(), "", client.ID, "", form.Get("scope"))
+		tokens, err := s.enterBy(x, session{client: client.ID, scope: form.Get("scope")}, start{bare: true})
 		if err != nil {
 			return oauthError(s.failure(x, err))
 		}
@@ -134,6 +146,7 @@ func (s *Server) grantClient(x *exchange, client *registration, form url.Values)
 func (s *Server) oauthRevoke(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, endpoint: Revoke}
 	form, refusal := readForm(w, r)
+	x.client = claimedBy(r, form)
 	if refusal != nil {
 		s.run(x, func(*exchange) (*reply, func() reply) { return refusal, nil })
 		return
@@ -221,7 +234,7 @@ func oauthTokens(t Tokens, o Outcome) reply {
 		Refresh string `json:"refresh_token,omitempty"`
 		ID      string `json:"id_token,omitempty"`
 		Scope   string `json:"scope,omitempty"`
-	}{t.Access, "Bearer", seconds(t.ExpiresIn), t.Refresh, t.ID, t.Scope})
+	}{t.Access, t.Type, seconds(t.ExpiresIn), t.Refresh, t.ID, t.Scope})
 	rep.message = cmp.Or(t.Refresh, t.Access)
 	return rep
 }

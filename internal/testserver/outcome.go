@@ -53,6 +53,17 @@ const (
 	ScopeMissing     Outcome = "insufficient_scope"
 	StepUp           Outcome = "insufficient_user_authentication"
 	RefusedByRequest Outcome = "refused_by_request"
+	RateLimited      Outcome = "rate_limited"
+
+	ProofInvalid       Outcome = "invalid_dpop_proof"
+	NonceNeeded        Outcome = "use_dpop_nonce"
+	WrongKey           Outcome = "wrong_key"
+	CertificateMissing Outcome = "certificate_missing"
+	AssertionInvalid   Outcome = "assertion_invalid"
+	SubjectInvalid     Outcome = "subject_token_invalid"
+	TargetInvalid      Outcome = "invalid_target"
+	Exchanged          Outcome = "exchanged"
+	Reauthenticated    Outcome = "reauthenticated"
 )
 
 // terminal reports whether the answer tells a client that its refresh token is
@@ -124,6 +135,22 @@ func oauthRefusal(o Outcome) (status int, code, description string) {
 		return http.StatusRequestEntityTooLarge, "invalid_request", "body too large"
 	case Malformed, WrongType:
 		return bad, "invalid_request", "malformed request"
+	case RateLimited:
+		return http.StatusTooManyRequests, "temporarily_unavailable", "too many requests"
+	case ProofInvalid:
+		return bad, "invalid_dpop_proof", "DPoP proof refused"
+	case NonceNeeded: // RFC 9449 8
+		return bad, "use_dpop_nonce", "the DPoP proof needs a nonce"
+	case WrongKey:
+		return bad, "invalid_grant", "refresh token is bound to another key"
+	case CertificateMissing:
+		return bad, "invalid_request", "client certificate missing"
+	case AssertionInvalid:
+		return bad, "invalid_grant", "assertion refused"
+	case SubjectInvalid: // RFC 8693 2.2.2
+		return bad, "invalid_request", "subject or actor token refused"
+	case TargetInvalid:
+		return bad, "invalid_target", "no tokens for this target"
 	}
 	return http.StatusInternalServerError, "server_error", "internal error"
 }
@@ -159,6 +186,14 @@ func jsonRefusal(o Outcome) (status int, member, text string) {
 		return http.StatusUnsupportedMediaType, "error", "Expected application/json"
 	case Malformed:
 		return http.StatusBadRequest, "error", "Malformed request"
+	case RateLimited:
+		return http.StatusTooManyRequests, "error", "Too many requests"
+	case ProofInvalid:
+		return http.StatusBadRequest, "error", "DPoP proof refused"
+	case WrongKey:
+		return http.StatusBadRequest, "error", "Bound to another key"
+	case CertificateMissing:
+		return http.StatusBadRequest, "error", "Client certificate missing"
 	}
 	return http.StatusInternalServerError, "error", "Internal error"
 }

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"time"
@@ -15,31 +16,44 @@ type Tokens struct {
 	User            string        // empty where none is involved
 	RefreshEnds     time.Duration // until the refresh token ends, if it is not used
 	SessionEnds     time.Duration // until the session does, whatever happens
+	Type            string        // the token_type: Bearer, or DPoP where it is bound to a key
 }
 
-// login starts a session: without a user, as for client_credentials, it gets
-// an access token alone (RFC 6749 4.4.3).
-func (s *Server) login(ctx context.Context, user, client, device, scope string) (Tokens, error) {
-	return s.enter(ctx, session{
-		id: newSessionID(), client: client, device: device, scope: scope, user: user,
-		authTime: s.now(), acr: acrPassword,
-	}, "")
+// start is what a session begins with, beside its row.
+type start struct {
+	nonce string       // of the ID token (OpenID Connect Core 3.1.3.7)
+	cnf   confirmation // of the access token
+	bare  bool         // there is no refresh token: RFC 6749 4.4.3
 }
 
 func newSessionID() string { return "ses_" + rand.Text() }
 
+// enterBy starts a session for whoever sent a request: it is bound to the keys
+// that the request proved to hold.
+func (s *Server) enterBy(x *exchange, sess session, with start) (Tokens, error) {
+	sess.jkt, sess.x5t = x.holder.JKT, x.holder.X5T
+	sess.ip, sess.userAgent = address(x.r), x.r.UserAgent()
+	with.cnf = x.confirmation
+	return s.enter(x.ctx(), sess, with)
+}
+
 // enter starts the session that sess describes: its times and versions are
-// filled in. nonce is for the ID token (OpenID Connect Core 3.1.3.7).
-func (s *Server) enter(ctx context.Context, sess session, nonce string) (Tokens, error) {
+// filled in, and its id if it has none. Where sess says how the user proved to
+// be there and not when, it was now.
+func (s *Server) enter(ctx context.Context, sess session, with start) (Tokens, error) {
 	now := s.now()
 	s.retain(ctx, now)
 	sess.created, sess.lastUsed, sess.absolute = now, now, now.Add(s.policy.AbsoluteTTL)
+	sess.id = cmp.Or(sess.id, newSessionID())
+	if sess.acr != "" && sess.authTime.IsZero() {
+		sess.authTime = now
+	}
 	var tokens Tokens
 	err := s.store.create(ctx, sess, func(t *tx) (err error) {
 		t.session.version = t.user.version
 		var first refreshToken
 		var refresh string
-		if sess.user != "" {
+		if !with.bare {
 			first = s.newRefresh(t, now)
 			if refresh, err = s.mint.refreshToken(t.session, "", first); err != nil {
 				return err
@@ -47,15 +61,15 @@ func (s *Server) enter(ctx context.Context, sess session, nonce string) (Tokens,
 			first.hash = digestOf(refresh)
 		}
 		var access accessToken
-		if tokens, access, err = s.mintAccess(t.session, refresh, sess.scope, now); err != nil {
+		if tokens, access, err = s.mintAccess(t.session, refresh, sess.scope, with.cnf, now); err != nil {
 			return err
 		}
-		if nonce != "" {
-			if tokens.ID, err = s.mint.idToken(t.session, access, tokens.Access, nonce); err != nil {
+		if with.nonce != "" {
+			if tokens.ID, err = s.mint.idToken(t.session, access, tokens.Access, with.nonce); err != nil {
 				return err
 			}
 		}
-		if sess.user != "" {
+		if !with.bare {
 			first.accessJTI = access.jti
 			t.putRefresh(first)
 		}
@@ -82,12 +96,12 @@ func earlier(a, b time.Time) time.Time {
 
 // mintAccess signs an access token to go with refresh. The row is the caller's
 // to write.
-func (s *Server) mintAccess(sess session, refresh, scope string, now time.Time) (Tokens, accessToken, error) {
+func (s *Server) mintAccess(sess session, refresh, scope string, cnf confirmation, now time.Time) (Tokens, accessToken, error) {
 	row := accessToken{
 		jti: rand.Text(), scope: scope,
 		issued: now, expires: earlier(now.Add(s.policy.AccessTTL), sess.absolute),
 	}
-	access, err := s.mint.accessToken(sess, row)
+	access, err := s.mint.accessToken(sess, row, cnf)
 	if err != nil {
 		return Tokens{}, accessToken{}, err
 	}
@@ -97,7 +111,7 @@ func (s *Server) mintAccess(sess session, refresh, scope string, now time.Time) 
 	}
 	return Tokens{
 		Access: access, Refresh: refresh, ID: id, ExpiresIn: row.expires.Sub(now),
-		Session: sess.id, Scope: scope, User: sess.user,
+		Session: sess.id, Scope: scope, User: sess.user, Type: cnf.tokenType(),
 		RefreshEnds: sess.idleExpires.Sub(now), SessionEnds: sess.absolute.Sub(now),
 	}, row, nil
 }
@@ -110,6 +124,7 @@ type redemption struct {
 	hash  digest
 	token string
 	scope string // of the new access token: what was granted, or less
+	cnf   confirmation
 }
 
 // find looks a refresh token up. What is not one of ours, an access token

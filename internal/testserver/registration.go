@@ -28,10 +28,16 @@ type registration struct {
 	Scope        string          `json:"scope,omitempty"`         // none: whatever it asks for
 	Keys         json.RawMessage `json:"keys,omitempty"`          // its JSON Web Key Set
 	PushRequired bool            `json:"push_required,omitempty"` // RFC 9126 6
+
+	Certificate      string `json:"certificate,omitempty"`       // x5t#S256 of a self-signed one (RFC 8705 2.2)
+	CertificateBound bool   `json:"certificate_bound,omitempty"` // RFC 8705 3.4
+	DPoPBound        bool   `json:"dpop_bound,omitempty"`        // RFC 9449 5.2
 }
 
 // public reports that the client has nothing to prove itself with.
-func (r *registration) public() bool { return len(r.Secret) == 0 && len(r.Keys) == 0 }
+func (r *registration) public() bool {
+	return len(r.Secret) == 0 && len(r.Keys) == 0 && r.Certificate == ""
+}
 
 // knows compares in constant time: a secret may be short, unlike a token.
 func (r *registration) knows(secret string) bool {
@@ -59,7 +65,8 @@ func hashSecret(secret string) []byte {
 // of it.
 func (c Client) registered() *registration {
 	return &registration{
-		ID: c.ID, Secret: hashSecret(c.Secret),
+		ID: c.ID, Secret: hashSecret(c.Secret), Method: string(c.Auth), Keys: c.keySet(),
+		Certificate: c.Certificate, CertificateBound: c.CertificateBound, DPoPBound: c.DPoPBound,
 		Redirects: slices.Clone(c.RedirectURIs), AfterLogout: slices.Clone(c.PostLogoutRedirectURIs),
 	}
 }

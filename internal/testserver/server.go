@@ -2,6 +2,7 @@ package testserver
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,14 @@ type Client struct {
 	// (RFC 8252 7.3). None: any path on a loopback address.
 	RedirectURIs           []string
 	PostLogoutRedirectURIs []string // none: RedirectURIs
+
+	Auth        AuthMethod         // the one method it may use; any that fits what follows and Secret
+	Keys        []crypto.PublicKey // of private_key_jwt
+	JWKS        []byte             // the same as a JSON Web Key Set
+	Certificate string             // x5t#S256 of its self-signed certificate
+
+	CertificateBound bool // its tokens are bound to its certificate (RFC 8705 3.4)
+	DPoPBound        bool // it gets no tokens without a DPoP proof (RFC 9449 5.2)
 }
 
 // Config says what kind of server to build. Zero fields take the defaults
@@ -49,6 +58,13 @@ type Config struct {
 	Users   []User   // alice, whose password is secret
 	Clients []Client // cli (public) and service (its secret: service-secret)
 
+	Access           AccessFormat      // at+jwt
+	DPoPNonces       NonceMode         // proofs need none
+	DPoPNoncePeriod  time.Duration     // how long one is given out; 5 minutes
+	RateLimits       RateLimits        // none
+	SensitiveMaxAge  time.Duration     // how fresh a login /logout-all and DELETE /sessions need; any
+	AssertionIssuers []AssertionIssuer // whose assertions are grants, beside those of Clients with keys
+
 	TokenDelay time.Duration    // latency of a refresh; none
 	Store      Store            // one in memory
 	Log        *slog.Logger     // nowhere
@@ -65,6 +81,7 @@ func (c Config) withDefaults() Config {
 	set(&c.IdleTTL, 7*24*time.Hour)
 	set(&c.AbsoluteTTL, 7*24*time.Hour)
 	set(&c.DeviceInterval, 5*time.Second)
+	set(&c.DPoPNoncePeriod, 5*time.Minute)
 	if len(c.Users) == 0 {
 		c.Users = []User{{Name: "alice", Password: "secret"}}
 	}
@@ -110,6 +127,7 @@ func (c Config) check() error {
 	if c.AutoApprove != "" && !slices.ContainsFunc(c.Users, func(u User) bool { return u.Name == c.AutoApprove }) {
 		fail("AutoApprove must be one of Users")
 	}
+	errs = append(errs, c.checkSecurity()...)
 	names := make(map[string]bool)
 	for _, u := range c.Users {
 		if u.Name == "" || names["user "+u.Name] {
@@ -132,18 +150,19 @@ type Server struct {
 	dialect    Dialect
 	host       string
 	tokenDelay time.Duration
-	clients    *clients
-	path       string // of the issuer, before every path of the server
-	mint       *mint
-	store      Store
-	interval   time.Duration     // between two polls of a device
-	approver   string            // who signs in and agrees without being asked
-	passwords  map[string]digest // of Config.Users, so that printing a server shows none
-	documents  documents
-	ledger     *ledger
-	faults     *faults
-	log        *slog.Logger
-	handler    http.Handler
+	guards
+	clients   *clients
+	path      string // of the issuer, before every path of the server
+	mint      *mint
+	store     Store
+	interval  time.Duration     // between two polls of a device
+	approver  string            // who signs in and agrees without being asked
+	passwords map[string]digest // of Config.Users, so that printing a server shows none
+	documents documents
+	ledger    *ledger
+	faults    *faults
+	log       *slog.Logger
+	handler   http.Handler
 
 	clock  func() time.Time
 	offset atomic.Int64 // what Advance added to the clock
@@ -183,6 +202,7 @@ func New(cfg Config) (*Server, error) {
 	if s.mint, err = newMint(context.Background(), cfg, s.documents, s.now); err != nil {
 		return nil, err
 	}
+	s.guards = newGuards(cfg, issuer, s.mint)
 	if err := s.addUsers(cfg.Users); err != nil {
 		return nil, err
 	}
@@ -214,6 +234,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /login", s.jsonEndpoint(Authenticate, s.jsonLogin))
 	mux.HandleFunc("POST /refresh", s.jsonEndpoint(Refresh, s.jsonRefresh))
 	mux.HandleFunc("POST /refresh-token", s.jsonEndpoint(Refresh, s.jsonRefresh))
+	mux.HandleFunc("POST /reauthenticate", s.jsonEndpoint(Authenticate, s.jsonReauthenticate))
 	mux.HandleFunc("POST /logout", s.jsonEndpoint(Revoke, s.jsonLogout))
 	mux.HandleFunc("POST /logout-all", s.jsonEndpoint(Revoke, s.jsonLogoutAll))
 	mux.HandleFunc("GET /sessions", s.endpoint(Devices, s.listSessions))
@@ -224,6 +245,9 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("/api/401-always", s.endpoint(API, s.api401))
 	mux.HandleFunc("/api/scope/{scope}", s.endpoint(API, s.protect(s.apiScope)))
 	mux.HandleFunc("/api/stepup", s.endpoint(API, s.protect(s.apiStepUp)))
+	mux.HandleFunc("/api/dpop", s.endpoint(API, s.apiDPoP))
+	mux.HandleFunc("/api/opaque", s.endpoint(API, s.apiFormat(OpaqueAccess)))
+	mux.HandleFunc("/api/jwt", s.endpoint(API, s.apiFormat(JWTAccess)))
 	mux.HandleFunc("GET /healthz", s.healthz)
 	return mux
 }

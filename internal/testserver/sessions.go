@@ -32,7 +32,7 @@ func (s *Server) Login(name, device string) (Tokens, error) {
 	if _, err := s.store.user(ctx, name); err != nil {
 		return Tokens{}, err
 	}
-	return s.login(ctx, name, s.clients.first, device, "")
+	return s.enter(ctx, session{user: name, client: s.clients.first, device: device, acr: acrPassword}, start{})
 }
 
 // Sessions lists the sessions of a user, oldest first, ended ones included.
