@@ -91,6 +91,11 @@ type Config struct {
 	SensitiveMaxAge  time.Duration     // how fresh a login /logout-all and DELETE /sessions/{id} ask for; any
 	AssertionIssuers []AssertionIssuer // who may vouch for users, beside the Clients with keys; nobody
 
+	// EarlyRefresh makes a refresh a violation while the access token is good for
+	// longer than this and was not refused; zero: not judged, for some programs
+	// refresh when their user says so.
+	EarlyRefresh time.Duration
+
 	TokenDelay time.Duration    // latency of the refresh endpoint; none
 	Log        *slog.Logger     // one debug line per request, and the lines of LogRefused and LogSuspicious, without tokens; nowhere
 	Now        func() time.Time // the clock; time.Now, which is fake inside a synctest bubble
@@ -110,7 +115,7 @@ func (c Config) inner(issuer string) (testserver.Config, error) {
 	out := testserver.Config{
 		Issuer: issuer, Profile: profile,
 		AccessTTL: c.AccessTTL, IdleTTL: c.IdleTTL, AbsoluteTTL: c.AbsoluteTTL,
-		MaxRefreshes: c.MaxRefreshes, TokenDelay: c.TokenDelay, Log: c.Log, Now: c.Now,
+		MaxRefreshes: c.MaxRefreshes, EarlyRefresh: c.EarlyRefresh, TokenDelay: c.TokenDelay, Log: c.Log, Now: c.Now,
 		Access: testserver.AccessFormat(c.Access), DPoPNonces: testserver.NonceMode(c.DPoPNonces),
 		DPoPNoncePeriod: c.DPoPNoncePeriod, RateLimits: c.RateLimits.inner(), SensitiveMaxAge: c.SensitiveMaxAge,
 	}

@@ -134,26 +134,30 @@ func (s *Server) carryOutOnce(x *exchange, h handler) {
 
 // arrive books the request, and returns what books its end.
 func (s *Server) arrive(x *exchange) (leave func()) {
+	var sess session
+	if x.presented != "" {
+		sess = s.sessionBehind(x, x.presented)
+		x.session = sess.id
+	}
 	s.inspect(x)
 	switch x.endpoint {
 	case API:
 		x.attempt = s.ledger.attempt(x.r.Method + " " + x.r.URL.RequestURI())
 	case Refresh:
-		hash := digestOf(x.presented)
-		x.session = s.sessionBehind(x, x.presented)
-		s.ledger.arrive(x, hash, s.now())
+		first := earlier(sess.created.Add(s.policy.AccessTTL), sess.absolute)
+		s.ledger.arrive(x, digestOf(x.presented), first, s.now())
 		return func() { s.ledger.leave(x, s.now()) }
 	}
 	return func() {}
 }
 
-// sessionBehind names the session of a refresh token; empty if it is none.
-func (s *Server) sessionBehind(x *exchange, token string) string {
+// sessionBehind is the session of a refresh token; the zero one if it is none.
+func (s *Server) sessionBehind(x *exchange, token string) session {
 	sess, _, err := s.store.sessionOf(x.ctx(), digestOf(token))
 	if err != nil && !errors.Is(err, errNoSession) {
 		s.failure(x, err)
 	}
-	return sess.id
+	return sess
 }
 
 // failure logs what went wrong inside the server, and is what the request
@@ -169,30 +173,6 @@ func (s *Server) unfound(x *exchange, err error) Outcome {
 		return Unknown
 	}
 	return s.failure(x, err)
-}
-
-// inspect looks for tokens and headers where a good client puts none.
-func (s *Server) inspect(x *exchange) {
-	violate := func(rule string) {
-		s.ledger.violate(rule, x.session, s.now())
-		s.suspect(x, Suspicion(rule))
-	}
-	if x.r.Header.Get("Authorization") != "" && s.foreign(x.r) {
-		violate(BearerAbroad)
-	}
-	if x.endpoint == Refresh && x.r.Header.Get("Idempotency-Key") != "" {
-		violate(RefreshKeyed)
-	}
-	if token, _, ok := credentialsOf(x.r); ok && s.sessionBehind(x, token) != "" {
-		violate(RefreshMisplaced)
-	}
-	for _, values := range x.r.URL.Query() {
-		for _, v := range values {
-			if s.sessionBehind(x, v) != "" {
-				violate(RefreshInURL)
-			}
-		}
-	}
 }
 
 // send writes the answer and books what it told.
@@ -211,12 +191,14 @@ func (s *Server) send(x *exchange, rep reply) {
 	x.answered = whole
 	heard := whole && !x.spoiled && strings.Contains(rep.Body, rep.message)
 	if heard && x.redeemed != nil {
-		s.ledger.deliver(x.redeemed.hash)
+		now := s.now()
+		s.ledger.deliver(x, digestOf(rep.message), earlier(now.Add(s.policy.AccessTTL), x.redeemed.sess.absolute), now)
 	}
 	if heard && x.presented != "" && rep.outcome.terminal() {
 		s.ledger.refuse(digestOf(x.presented), s.now())
 	}
 	s.report(x, rep)
+	s.judge(x, rep.outcome)
 	s.log.DebugContext(x.r.Context(), "exchange", "method", x.r.Method, "path", x.r.URL.Path,
 		"endpoint", string(x.endpoint), "session", x.session, "status", rep.status(), "outcome", string(rep.outcome))
 }

@@ -119,7 +119,7 @@ func (s *Server) jsonLogout(x *exchange, body credentials) (*reply, func() reply
 	token, hasBearer := bearer(x.r)
 	switch {
 	case body.RefreshToken != "":
-		id = s.sessionBehind(x, body.RefreshToken)
+		id = s.sessionBehind(x, body.RefreshToken).id
 	case hasBearer:
 		if c, err := s.mint.readAccess(token); err == nil {
 			id = c.Session

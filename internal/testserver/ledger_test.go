@@ -148,11 +148,10 @@ func TestARefusalThatNobodyHeardIsNone(t *testing.T) {
 
 func TestATokenOutOfPlaceIsAViolation(t *testing.T) {
 	b := start(t, "strict", nil)
-	token := b.login(t).Refresh
-
-	keyed := oauth().request(token)
+	keyed := oauth().request(b.login(t).Refresh)
 	keyed.Header.Set("Idempotency-Key", "1")
-	inURL := formRequest("/oauth/token?refresh_token="+token, refreshForm(""))
+	token := b.login(t).Refresh
+	inURL := formRequest("/oauth/token?refresh_token="+token, refreshForm(token))
 	for rule, r := range map[string]*http.Request{testserver.RefreshKeyed: keyed, testserver.RefreshInURL: inURL} {
 		before := len(b.rules())
 		b.do(r)

@@ -96,8 +96,8 @@ func (s *Server) settle(x *exchange, r redemption, good func(Tokens, Outcome) re
 		outcome = s.failure(x, err)
 	}
 	s.ledger.settle(outcome, s.policy.Replay.replayed(outcome))
-	if delivered && outcome.returned() && !x.abandoned() {
-		s.ledger.violate(RefreshReused, r.sess.id, s.now())
+	if outcome.returned() {
+		s.ledger.returned(x, r.hash, delivered, s.now())
 	}
 	if !outcome.granted() {
 		return bad(outcome)

@@ -65,6 +65,11 @@ type Config struct {
 	SensitiveMaxAge  time.Duration     // how fresh a login /logout-all and DELETE /sessions need; any
 	AssertionIssuers []AssertionIssuer // whose assertions are grants, beside those of Clients with keys
 
+	// A refresh is a violation while the access token is good for longer than
+	// this and was not refused; zero: not judged, for some programs refresh
+	// when their user says so.
+	EarlyRefresh time.Duration
+
 	TokenDelay time.Duration    // latency of a refresh; none
 	Store      Store            // one in memory
 	Log        *slog.Logger     // nowhere
@@ -196,7 +201,7 @@ func New(cfg Config) (*Server, error) {
 		dialect: cfg.Profile.Dialect, host: issuer.Host, tokenDelay: cfg.TokenDelay,
 		path: issuer.EscapedPath(), approver: cfg.AutoApprove, interval: cfg.DeviceInterval,
 		clients: newClients(cfg.Clients), store: cfg.Store, documents: cfg.Store.documents(),
-		ledger: newLedger(), faults: &faults{}, log: cfg.Log, clock: cfg.Now,
+		faults: &faults{}, log: cfg.Log, clock: cfg.Now,
 		done: make(chan struct{}),
 	}
 	if s.mint, err = newMint(context.Background(), cfg, s.documents, s.now); err != nil {
@@ -206,6 +211,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.addUsers(cfg.Users); err != nil {
 		return nil, err
 	}
+	s.ledger = newLedger(&s.watchers, cfg.EarlyRefresh)
 	s.swept.Store(s.now().UnixMilli())
 	s.handler = marked(s.routes())
 	return s, nil
