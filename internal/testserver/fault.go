@@ -27,7 +27,7 @@ const (
 
 // endpoints are the names that rules may use.
 func endpoints() []Endpoint {
-	return []Endpoint{AnyEndpoint, Refresh, Authenticate, ClientCredentials, Assertion, TokenExchange, Revoke, Devices, API}
+	return []Endpoint{AnyEndpoint, Refresh, Authenticate, ClientCredentials, Assertion, TokenExchange, Revoke, Devices, API, Pages}
 }
 
 // Stage is a moment in the life of a request.

@@ -165,6 +165,8 @@ type Server struct {
 	passwords map[string]digest // of Config.Users, so that printing a server shows none
 	documents documents
 	ledger    *ledger
+	pages     *pages
+	profile   Profile // as configured, for the pages
 	faults    *faults
 	log       *slog.Logger
 	handler   http.Handler
@@ -194,6 +196,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
+		pages: newPages(), profile: cfg.Profile,
 		policy: Policy{
 			AccessTTL: cfg.AccessTTL, IdleTTL: cfg.IdleTTL, AbsoluteTTL: cfg.AbsoluteTTL,
 			MaxRefreshes: cfg.MaxRefreshes, Replay: cfg.Profile.Replay,
@@ -243,7 +246,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /reauthenticate", s.jsonEndpoint(Authenticate, s.jsonReauthenticate))
 	mux.HandleFunc("POST /logout", s.jsonEndpoint(Revoke, s.jsonLogout))
 	mux.HandleFunc("POST /logout-all", s.jsonEndpoint(Revoke, s.jsonLogoutAll))
-	mux.HandleFunc("GET /sessions", s.endpoint(Devices, s.listSessions))
+	mux.HandleFunc("GET /sessions", s.listOrPage())
 	mux.HandleFunc("DELETE /sessions/{id}", s.endpoint(Devices, s.deleteSession))
 
 	mux.HandleFunc("GET /api/me", s.endpoint(API, s.protect(s.apiMe)))
@@ -255,6 +258,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("/api/opaque", s.endpoint(API, s.apiFormat(OpaqueAccess)))
 	mux.HandleFunc("/api/jwt", s.endpoint(API, s.apiFormat(JWTAccess)))
 	mux.HandleFunc("GET /healthz", s.healthz)
+	s.pageRoutes(mux)
 	return mux
 }
 
