@@ -56,7 +56,7 @@ func TestTheAPIRefusesATokenByItsState(t *testing.T) {
 				b := start(t, profile, nil)
 				got := b.get("/api/me", c.token(b, b.login(t)))
 				assert.Equal(t, http.StatusUnauthorized, got.Code)
-				assert.Equal(t, []string{c.challenge}, got.Header().Values("WWW-Authenticate"))
+				assert.Equal(t, []string{c.challenge + pointer}, got.Header().Values("WWW-Authenticate"))
 				assert.JSONEq(t, c.body, got.Body.String())
 				assert.Equal(t, 1, b.Stats().APIUnauthorized)
 			})
@@ -131,7 +131,7 @@ func TestAScopeThatIsMissingIsForbidden(t *testing.T) {
 
 	got := b.get("/api/scope/admin", access)
 	assert.Equal(t, http.StatusForbidden, got.Code)
-	assert.Equal(t, `Bearer realm="authtest", error="insufficient_scope", scope="admin"`, got.Header().Get("WWW-Authenticate"))
+	assert.Equal(t, `Bearer realm="authtest", error="insufficient_scope", scope="admin"`+pointer, got.Header().Get("WWW-Authenticate"))
 	assert.JSONEq(t, `{"error":"Forbidden"}`, got.Body.String())
 }
 

@@ -1,7 +1,6 @@
 package testserver
 
 import (
-	"context"
 	"crypto/subtle"
 	"errors"
 	"net/http"
@@ -26,7 +25,7 @@ func (s *Server) grantCode(x *exchange, client *registration, form url.Values) (
 	if granted == nil || granted.Client != client.ID {
 		return refuse(badGrant(CodeRefused, problem("invalid_grant", "code unknown")))
 	}
-	if p := s.checkCode(x.r.Context(), granted, form); p != nil {
+	if p := s.checkCode(x, granted, form); p != nil {
 		return refuse(badGrant(CodeRefused, p))
 	}
 	return nil, func() reply { return s.redeemCode(x, id, deviceOf(x, form.Get("device"))) }
@@ -34,7 +33,7 @@ func (s *Server) grantCode(x *exchange, client *registration, form url.Values) (
 
 // checkCode compares what the token request shows with what the authorization
 // request said.
-func (s *Server) checkCode(ctx context.Context, granted *grantedCode, form url.Values) *oauthProblem {
+func (s *Server) checkCode(x *exchange, granted *grantedCode, form url.Values) *oauthProblem {
 	redirect, verifier := form.Get("redirect_uri"), form.Get("code_verifier")
 	switch {
 	case granted.Session != "":
@@ -43,9 +42,11 @@ func (s *Server) checkCode(ctx context.Context, granted *grantedCode, form url.V
 		return invalidRequest("redirect_uri missing")
 	case redirect != "" && redirect != granted.Redirect:
 		return problem("invalid_grant", "redirect_uri is not that of the authorization request")
+	case granted.JKT != "" && granted.JKT != x.confirmation.JKT: // RFC 9449 10
+		return problem("invalid_dpop_proof", "the code is bound to another key")
 	case !s.now().Before(granted.Expires):
 		return problem("invalid_grant", "code expired")
-	case !s.mayEnter(ctx, granted.Who.User):
+	case !s.mayEnter(x.ctx(), granted.Who.User):
 		return problem("invalid_grant", "user must sign in again")
 	}
 	if p := s.checkResources(nil, form); p != nil {

@@ -56,6 +56,11 @@ func (s *Server) ApprovePending(id, user, acr string) (string, error) {
 // DenyPending is what the consent page does.
 func (s *Server) DenyPending(id string) (string, error) { return s.deny(context.Background(), id) }
 
+// ConfirmLogout is what the logout page does.
+func (s *Server) ConfirmLogout(w http.ResponseWriter, r *http.Request, id string) (string, error) {
+	return s.confirmLogout(w, r, id)
+}
+
 // ErrNoDocument is errNoDocument.
 var ErrNoDocument = errNoDocument
 

@@ -18,8 +18,9 @@ import (
 // pendingDevice, approveDevice and denyDevice.
 const (
 	interactionPath = "/oauth/interaction" // ?request=<id>
-	logoutPath      = "/oauth/logout"      // ?request=<id>
-	devicePath      = "/device"            // ?user_code=<code>
+	logoutPath      = "/oauth/logout"      // ?request=<id>, ended by confirmLogout
+	loggedOutPath   = "/oauth/logged_out"
+	devicePath      = "/device" // ?user_code=<code>
 )
 
 const (

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,6 +114,8 @@ func (c Config) check() error {
 	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf("testserver: "+format, a...)) }
 	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" {
 		fail("Issuer must be an absolute URL")
+	} else if strings.HasSuffix(c.Issuer, "/") || u.RawQuery != "" || u.Fragment != "" {
+		fail("Issuer must not end in a slash, nor have a query or a fragment") // RFC 8414 2
 	}
 	if min(c.AccessTTL, c.IdleTTL, c.AbsoluteTTL) < time.Second { // expires_in counts whole seconds
 		fail("AccessTTL, IdleTTL and AbsoluteTTL must be at least a second")
@@ -179,8 +182,13 @@ type Server struct {
 	watchers  watchers
 	swept     atomic.Int64 // when the store was swept, in milliseconds
 
-	mu      sync.Mutex // guards closed; never held across I/O, timers or callbacks
-	closed  bool
+	parent *Server // whose issuer this one is; nil for none
+	name   string  // of the issuer, there
+
+	mu       sync.Mutex // guards closed and children; never held across I/O, timers or callbacks
+	closed   bool
+	children map[string]*Server // by name
+
 	done    chan struct{} // closed by Close
 	running sync.WaitGroup
 }
@@ -216,7 +224,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.ledger = newLedger(&s.watchers, cfg.EarlyRefresh)
 	s.swept.Store(s.now().UnixMilli())
-	s.handler = marked(s.routes())
+	s.handler = marked(s.dispatch(s.routes()))
 	return s, nil
 }
 
@@ -239,6 +247,13 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /oauth/authorize", s.oauthAuthorize)
 	mux.HandleFunc("POST /oauth/par", s.oauthPush)
 	mux.HandleFunc("POST /oauth/device_authorization", s.oauthDevice)
+	mux.HandleFunc("POST /oauth/introspect", s.oauthIntrospect)
+	mux.HandleFunc("GET /oauth/userinfo", s.endpoint(UserInfo, s.protect(s.oauthUserInfo)))
+	mux.HandleFunc("POST /oauth/userinfo", s.endpoint(UserInfo, s.protect(s.oauthUserInfo)))
+	mux.HandleFunc("POST /oauth/register", s.oauthRegister)
+	mux.HandleFunc("GET /oauth/end_session", s.oauthEndSession)
+	mux.HandleFunc("POST /oauth/end_session", s.oauthEndSession)
+	s.discoveryRoutes(mux)
 
 	mux.HandleFunc("POST /login", s.jsonEndpoint(Authenticate, s.jsonLogin))
 	mux.HandleFunc("POST /refresh", s.jsonEndpoint(Refresh, s.jsonRefresh))
@@ -263,6 +278,9 @@ func (s *Server) routes() *http.ServeMux {
 }
 
 func (s *Server) endpoint(e Endpoint, h handler) http.HandlerFunc {
+	if e == API || e == UserInfo {
+		h = s.pointing(h)
+	}
 	return func(w http.ResponseWriter, r *http.Request) { s.run(&exchange{w: w, r: r, endpoint: e}, h) }
 }
 
@@ -300,6 +318,9 @@ func (s *Server) begin() bool {
 // Stop ends every wait: requests at gates and in delays are aborted, new ones
 // refused.
 func (s *Server) Stop() {
+	for _, child := range s.below() {
+		child.Stop()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
@@ -312,5 +333,9 @@ func (s *Server) Stop() {
 // are the caller's: one that holds a request in its body must be closed first.
 func (s *Server) Close() {
 	s.Stop()
+	for _, child := range s.below() {
+		child.Close()
+	}
 	s.running.Wait()
+	s.leaveParent()
 }
