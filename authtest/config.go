@@ -19,21 +19,6 @@ type TB interface {
 	Logf(format string, args ...any)   // see testing.TB
 }
 
-// Profile names a kind of server.
-type Profile string
-
-// The profiles. The zero Profile is Strict.
-const (
-	// Strict ends the session when a retired refresh token comes back.
-	Strict Profile = "strict"
-	// Grace answers the parent of the live refresh token with that same live
-	// token for 10 s, unless the live one was used.
-	Grace Profile = "grace"
-	// FirstParty is Strict with refresh tokens in JWT form, for clients of the
-	// JSON dialect.
-	FirstParty Profile = "firstparty"
-)
-
 // User can sign in. Printing one shows no password.
 type User struct {
 	Name     string // as typed at the login, and the subject of the tokens
@@ -73,8 +58,8 @@ type Client struct {
 // Config says what kind of server to run. Its zero value is the strict server
 // with the defaults noted here.
 type Config struct {
-	Profile Profile       // Strict
-	Grace   time.Duration // answering window of the Grace profile; 10 s
+	Profile Profile       // Strict; see Profiles
+	Grace   time.Duration // how long a retired token is answered; what the profile says
 
 	AccessTTL    time.Duration // life of an access token; 15 min
 	IdleTTL      time.Duration // a refresh token unused for so long is dead; 7 d
@@ -96,6 +81,10 @@ type Config struct {
 	// refresh when their user says so.
 	EarlyRefresh time.Duration
 
+	// TellExpiry adds refresh_token_timeout and authorization_expires_in, in
+	// seconds, to the token answers of the OAuth dialect.
+	TellExpiry bool
+
 	TokenDelay time.Duration    // latency of the refresh endpoint; none
 	Log        *slog.Logger     // one debug line per request, and the lines of LogRefused and LogSuspicious, without tokens; nowhere
 	Now        func() time.Time // the clock; time.Now, which is fake inside a synctest bubble
@@ -107,15 +96,15 @@ func (c Config) inner(issuer string) (testserver.Config, error) {
 		return testserver.Config{}, fmt.Errorf("authtest: there is no profile %q", c.Profile)
 	}
 	if c.Grace != 0 {
-		if c.Grace < 0 || profile.Replay.Mode != testserver.Same {
-			return testserver.Config{}, errors.New("authtest: Grace needs the Grace profile and a positive duration")
+		if c.Grace < 0 || profile.Replay.Window == 0 {
+			return testserver.Config{}, errors.New("authtest: Grace needs a positive duration and a profile that answers retired tokens")
 		}
 		profile.Replay.Window = c.Grace
 	}
 	out := testserver.Config{
 		Issuer: issuer, Profile: profile,
 		AccessTTL: c.AccessTTL, IdleTTL: c.IdleTTL, AbsoluteTTL: c.AbsoluteTTL,
-		MaxRefreshes: c.MaxRefreshes, EarlyRefresh: c.EarlyRefresh, TokenDelay: c.TokenDelay, Log: c.Log, Now: c.Now,
+		MaxRefreshes: c.MaxRefreshes, EarlyRefresh: c.EarlyRefresh, TellExpiry: c.TellExpiry, TokenDelay: c.TokenDelay, Log: c.Log, Now: c.Now,
 		Access: testserver.AccessFormat(c.Access), DPoPNonces: testserver.NonceMode(c.DPoPNonces),
 		DPoPNoncePeriod: c.DPoPNoncePeriod, RateLimits: c.RateLimits.inner(), SensitiveMaxAge: c.SensitiveMaxAge,
 	}

@@ -6,7 +6,8 @@
 //	resp, err := srv.Client().PostForm(srv.URL()+"/oauth/token", url.Values{...})
 //
 // The server is strict unless told otherwise: each refresh token may be used
-// once, and one that comes back ends its session. It speaks OAuth at
+// once, and one that comes back ends its session. [Profiles] lists the kinds of
+// server it can be instead. It speaks OAuth at
 // /oauth/token and /oauth/revoke, and a first-party JSON dialect at /login,
 // /refresh (also /refresh-token), /logout, /logout-all and /sessions; it
 // protects /api/me, /api/echo, /api/scope/{s}, /api/stepup and

@@ -60,6 +60,7 @@ type reply struct {
 	Answer
 	outcome Outcome
 	message string                // what the body must hold for the client to have heard it
+	tokens  *Tokens               // that the body holds, in the OAuth dialect
 	stream  func(*exchange) error // writes the body after the header, instead of Body
 }
 

@@ -15,13 +15,17 @@ import (
 // oauthToken is POST /oauth/token. The form is read first, because the grant
 // says which endpoint it is to faults, gates and the book.
 func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: w, r: r}
 	form, refusal := readForm(w, r)
+	s.token(&exchange{w: w, r: r}, form, refusal, func(g grant) handler { return s.asClient(form, g) })
+}
+
+// token finds the grant for the form; as lets the client prove itself first.
+func (s *Server) token(x *exchange, form url.Values, refusal *reply, as func(grant) handler) {
 	if refusal != nil {
-		s.run(x, func(*exchange) (*reply, func() reply) { return refusal, nil })
+		s.run(x, s.worded(func(*exchange) (*reply, func() reply) { return refusal, nil }))
 		return
 	}
-	x.client = claimedBy(r, form)
+	x.client = claimedBy(x.r, form)
 	grant := s.unknownGrant
 	switch form.Get("grant_type") {
 	case "refresh_token":
@@ -39,7 +43,7 @@ func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
 	case deviceGrantType:
 		x.endpoint, grant = PollDevice, s.bound(s.grantDevice)
 	}
-	s.run(x, s.asClient(form, grant))
+	s.run(x, s.worded(as(grant)))
 }
 
 // grant is a handler of the token endpoint for a client that proved itself.
@@ -146,7 +150,7 @@ func (s *Server) grantClient(x *exchange, client *registration, form url.Values)
 func (s *Server) oauthRevoke(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, endpoint: Revoke}
 	form, refusal := readForm(w, r)
-	x.client = claimedBy(r, form)
+	x.client = claimedBy(x.r, form)
 	if refusal != nil {
 		s.run(x, func(*exchange) (*reply, func() reply) { return refusal, nil })
 		return
@@ -235,7 +239,7 @@ func oauthTokens(t Tokens, o Outcome) reply {
 		ID      string `json:"id_token,omitempty"`
 		Scope   string `json:"scope,omitempty"`
 	}{t.Access, t.Type, seconds(t.ExpiresIn), t.Refresh, t.ID, t.Scope})
-	rep.message = cmp.Or(t.Refresh, t.Access)
+	rep.message, rep.tokens = cmp.Or(t.Refresh, t.Access), &t
 	return rep
 }
 

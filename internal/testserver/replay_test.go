@@ -184,19 +184,21 @@ func TestAnyAncestorIsToldTheLiveTokenWhereThePolicySaysSo(t *testing.T) {
 }
 
 func TestOneReplayTooMany(t *testing.T) {
-	for over, want := range map[testserver.OverMax]string{
-		testserver.RefuseOnly:   "replay_refused | access, refresh rotated",
-		testserver.TakenAsReuse: "reuse_detected | access dead, refresh session_revoked",
-	} {
-		b := startWith(t, testserver.Replay{
-			Mode: testserver.Same, Window: testserver.Always, Max: 2, OverMax: over, AlsoAccess: true,
-		})
-		token := b.login(t).Refresh
-		first := b.refresh(token)
-		for range 2 {
-			assert.Equal(t, testserver.ReplayedSame, b.refresh(token).outcome())
+	for _, mode := range []testserver.Mode{testserver.Same, testserver.Fork, testserver.Replace, testserver.AccessOnly} {
+		for over, want := range map[testserver.OverMax]testserver.Outcome{
+			testserver.RefuseOnly: testserver.ReplayRefused, testserver.TakenAsReuse: testserver.ReuseDetected,
+		} {
+			b := startWith(t, testserver.Replay{Mode: mode, Window: testserver.Always, Max: 2, OverMax: over, AlsoAccess: true})
+			token := b.login(t)
+			b.refresh(token.Refresh)
+			for range 2 {
+				assert.Equal(t, http.StatusOK, b.refresh(token.Refresh).Code)
+			}
+			assert.Equal(t, want, b.refresh(token.Refresh).outcome())
+			alive := b.get("/api/me", token.Access).Code == http.StatusOK
+			assert.Equal(t, over == testserver.RefuseOnly, alive, "a refusal ends nothing")
+			assert.Equal(t, 2, b.Stats().Replays)
 		}
-		assert.Equal(t, "rotated "+want, aftermath(b, first, b.refresh(token)))
 	}
 }
 

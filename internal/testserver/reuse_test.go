@@ -236,6 +236,16 @@ func TestAHeldTokenLivesAsLongAsItIsUsed(t *testing.T) {
 	}
 }
 
+func TestAHeldTokenMayComeBackAlsoWhereItIsNotTold(t *testing.T) {
+	b := start(t, "non-rotating", nil)
+	token := b.login(t).Refresh
+	for range 3 {
+		assert.Equal(t, testserver.OnlyAccess, b.refresh(token).outcome())
+	}
+	assert.Empty(t, b.rules())
+	assert.Zero(t, b.Stats().Replays)
+}
+
 func TestAYoungTokenIsHeldAndAnOldOneRotated(t *testing.T) {
 	b := startWith(t, testserver.Replay{Mode: testserver.Same, Window: 3 * time.Second, Hold: 3 * time.Second})
 	token := b.login(t).Refresh

@@ -71,6 +71,10 @@ type Config struct {
 	// when their user says so.
 	EarlyRefresh time.Duration
 
+	// TellExpiry adds refresh_token_timeout and authorization_expires_in to the
+	// answers of the token endpoint, in the OAuth dialect.
+	TellExpiry bool
+
 	TokenDelay time.Duration    // latency of a refresh; none
 	Store      Store            // one in memory
 	Log        *slog.Logger     // nowhere
@@ -156,6 +160,7 @@ func (c Config) check() error {
 type Server struct {
 	policy     Policy
 	dialect    Dialect
+	wire       Wire
 	host       string
 	tokenDelay time.Duration
 	guards
@@ -209,7 +214,7 @@ func New(cfg Config) (*Server, error) {
 			AccessTTL: cfg.AccessTTL, IdleTTL: cfg.IdleTTL, AbsoluteTTL: cfg.AbsoluteTTL,
 			MaxRefreshes: cfg.MaxRefreshes, Replay: cfg.Profile.Replay,
 		},
-		dialect: cfg.Profile.Dialect, host: issuer.Host, tokenDelay: cfg.TokenDelay,
+		dialect: cfg.Profile.Dialect, wire: cfg.wire(), host: issuer.Host, tokenDelay: cfg.TokenDelay,
 		path: issuer.EscapedPath(), approver: cfg.AutoApprove, interval: cfg.DeviceInterval,
 		clients: newClients(cfg.Clients), store: cfg.Store, documents: cfg.Store.documents(),
 		faults: &faults{}, log: cfg.Log, clock: cfg.Now,
@@ -224,7 +229,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.ledger = newLedger(&s.watchers, cfg.EarlyRefresh)
 	s.swept.Store(s.now().UnixMilli())
-	s.handler = marked(s.dispatch(s.routes()))
+	s.handler = marked(s.dispatch(s.atProfilePath(s.routes())))
 	return s, nil
 }
 
