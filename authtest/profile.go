@@ -62,3 +62,15 @@ func Profiles() []ProfileInfo {
 	}
 	return out
 }
+
+// SetProfile makes the server behave like another kind from its next decision
+// on: sessions live on, and so does the form of their refresh tokens. An
+// unknown profile is fatal.
+func (s *Server) SetProfile(name Profile) {
+	p, err := testserver.ProfileNamed(string(name))
+	if err != nil {
+		s.fatal("authtest: there is no profile %q", name)
+		return
+	}
+	s.inner.SetProfile(p)
+}

@@ -30,6 +30,20 @@ func TestEveryProfileRunsUnderTheNameOfItsConstant(t *testing.T) {
 	assert.Equal(t, constants, listed)
 }
 
+func TestTheProfileCanBeSwitched(t *testing.T) {
+	srv := authtest.NewPipe(t, authtest.Config{})
+	spent := srv.Login("alice", "laptop").RefreshToken
+	_, outcome, _ := refresh(t, srv, spent)
+	require.Equal(t, "rotated", outcome)
+	for profile, want := range map[authtest.Profile]string{
+		authtest.Duende: "replay_refused", authtest.Okta: "forked", authtest.MAS: "replaced",
+	} {
+		srv.SetProfile(profile)
+		_, outcome, _ = refresh(t, srv, spent)
+		assert.Equal(t, want, outcome)
+	}
+}
+
 func TestGraceNeedsAProfileThatAnswersRetiredTokens(t *testing.T) {
 	for profile, good := range map[authtest.Profile]bool{
 		authtest.Okta: true, authtest.WSO2: true, authtest.Dex: true, authtest.Strict: false, authtest.Duende: false,

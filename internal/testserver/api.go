@@ -46,7 +46,7 @@ func challenge(o Outcome, params string) reply {
 // kind of revocation works at once.
 func (s *Server) judgeAccess(x *exchange, c claims) Outcome {
 	outcome, access := Done, s.store.view
-	if s.policy.Replay.CloseOnAccess {
+	if s.rules().Replay.CloseOnAccess {
 		access = s.store.update // the first use is a fact of its own
 	}
 	err := access(x.ctx(), c.Session, func(t *tx) error {
@@ -58,7 +58,7 @@ func (s *Server) judgeAccess(x *exchange, c claims) Outcome {
 			return err
 		case known && !now.Before(record.expires), !known && now.After(c.ExpiresAt.Time):
 			outcome = AccessExpired
-		case !known, !record.revoked.IsZero(), s.policy.Replay.kills(t.session), t.disabled(), t.outdated():
+		case !known, !record.revoked.IsZero(), s.rules().Replay.kills(t.session), t.disabled(), t.outdated():
 			outcome = AccessInvalid
 		case record.used.IsZero():
 			record.used = now

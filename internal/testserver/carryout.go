@@ -20,7 +20,7 @@ func (s *Server) carryOut(t *tx, r redemption, row refreshToken, o Outcome, now 
 	case Kept, OnlyAccess:
 		return s.accessAlone(t, r, row, o, now)
 	}
-	if reason := s.policy.Replay.ending(o); reason != "" {
+	if reason := s.rules().Replay.ending(o); reason != "" {
 		t.end(reason, now)
 	}
 	return Tokens{}, nil
@@ -79,7 +79,7 @@ func (s *Server) bear(t *tx, r redemption, row refreshToken, branch int64, now t
 	row.child = child.hash
 	row.uses++
 	access.generation = child.generation
-	if s.policy.Replay.OldAccess == RevokeOnRotate {
+	if s.rules().Replay.OldAccess == RevokeOnRotate {
 		t.retireAccess(now)
 	}
 	t.putRefresh(row)
@@ -146,7 +146,7 @@ func (s *Server) accessAlone(t *tx, r redemption, row refreshToken, o Outcome, n
 // spread books the session that reuse has ended, and ends what else it is to
 // end: each session under its own lock, one after the other.
 func (s *Server) spread(ctx context.Context, from session) error {
-	on := s.policy.Replay.OnReuse
+	on := s.rules().Replay.OnReuse
 	if on == RevokeNothing {
 		return nil
 	}

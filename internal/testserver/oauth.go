@@ -99,7 +99,7 @@ func (s *Server) settle(x *exchange, r redemption, good func(Tokens, Outcome) re
 	if err != nil {
 		outcome = s.failure(x, err)
 	}
-	s.ledger.settle(outcome, s.policy.Replay.replayed(outcome))
+	s.ledger.settle(outcome, s.rules().Replay.replayed(outcome))
 	if outcome.returned() {
 		s.ledger.returned(x, r.hash, delivered, s.now())
 	}

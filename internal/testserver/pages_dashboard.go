@@ -1,7 +1,6 @@
 package testserver
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -146,7 +145,7 @@ func exchangeKind(e Exchange) string {
 func clockTime(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
 func (s *Server) profileFacts() []fact {
-	p := s.policy
+	p := s.rules()
 	window := "none"
 	if w := p.Replay.Window; w > 0 {
 		window = between(w)
@@ -169,7 +168,7 @@ func (s *Server) profileFacts() []fact {
 	}
 }
 
-func (s *Server) profileTitle() string { return cmp.Or(s.profile.Name, "strict") }
+func (s *Server) profileTitle() string { return s.Profile().Name }
 
 func (s *Server) clockFacts() []fact {
 	now := s.now()

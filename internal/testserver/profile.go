@@ -104,3 +104,23 @@ func merged(all ...map[Outcome]Refusal) map[Outcome]Refusal {
 	}
 	return out
 }
+
+// Profile is what the server is like now.
+func (s *Server) Profile() Profile { return *s.current.Load() }
+
+// SetProfile makes the server behave like another one from the next decision
+// on. Sessions live on, and so does the form of their refresh tokens, which is
+// that of the first profile.
+func (s *Server) SetProfile(p Profile) {
+	if s.tellExpiry {
+		p.Wire.Members = slices.Concat(p.Wire.Members, []string{memberRefreshTimeout, memberGrantExpires})
+	}
+	s.current.Store(&p)
+}
+
+// rules is the policy with what the profile adds to it now.
+func (s *Server) rules() Policy {
+	p := s.policy
+	p.Replay = s.current.Load().Replay
+	return p
+}

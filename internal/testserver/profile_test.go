@@ -280,3 +280,31 @@ func TestTheFirstPartyDialectKeepsItsOwnWordsUnderEveryProfile(t *testing.T) {
 		assert.JSONEq(t, invalidRefresh, got.Body.String(), p.Name)
 	}
 }
+
+func TestTheProfileCanBeSwitchedUnderARunningSession(t *testing.T) {
+	b := start(t, "grace", nil)
+	parent := b.login(t).Refresh
+	_, child := b.refresh(parent).tokens()
+	assert.Equal(t, testserver.ReplayedSame, b.refresh(parent).outcome())
+	for _, step := range []struct {
+		profile string
+		outcome testserver.Outcome
+		status  int
+	}{
+		{"okta", testserver.Forked, http.StatusOK},
+		{"duende", testserver.ReplayRefused, http.StatusBadRequest},
+		{"github", testserver.ReplayRefused, http.StatusOK},
+		{"auth0", testserver.Forked, http.StatusOK},
+		{"keycloak", testserver.ReuseDetected, http.StatusBadRequest},
+	} {
+		p, err := testserver.ProfileNamed(step.profile)
+		require.NoError(t, err)
+		b.SetProfile(p)
+		assert.Equal(t, p, b.Profile())
+		d := present(p)
+		got := b.do(d.request(parent))
+		assert.Equal(t, step.outcome, got.outcome(), step.profile)
+		assert.Equal(t, step.status, got.Code, step.profile)
+	}
+	assert.Equal(t, testserver.SessionRevoked, b.refresh(child).outcome())
+}

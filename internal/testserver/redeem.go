@@ -153,7 +153,7 @@ func (s *Server) redeem(ctx context.Context, r redemption) (tokens Tokens, outco
 		if err != nil {
 			return err
 		}
-		outcome = Decide(s.policy, facts, now)
+		outcome = Decide(s.rules(), facts, now)
 		tokens, err = s.carryOut(t, r, row, outcome, now)
 		return err
 	})

@@ -158,9 +158,9 @@ func (c Config) check() error {
 
 // Server is the authorization server and the API it protects.
 type Server struct {
-	policy     Policy
-	dialect    Dialect
-	wire       Wire
+	policy     Policy // its Replay is that of the profile: see rules
+	current    atomic.Pointer[Profile]
+	tellExpiry bool // see Config.TellExpiry
 	host       string
 	tokenDelay time.Duration
 	guards
@@ -174,7 +174,6 @@ type Server struct {
 	documents documents
 	ledger    *ledger
 	pages     *pages
-	profile   Profile // as configured, for the pages
 	faults    *faults
 	log       *slog.Logger
 	handler   http.Handler
@@ -209,17 +208,19 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		pages: newPages(), profile: cfg.Profile,
+		pages: newPages(),
 		policy: Policy{
 			AccessTTL: cfg.AccessTTL, IdleTTL: cfg.IdleTTL, AbsoluteTTL: cfg.AbsoluteTTL,
-			MaxRefreshes: cfg.MaxRefreshes, Replay: cfg.Profile.Replay,
+			MaxRefreshes: cfg.MaxRefreshes,
 		},
-		dialect: cfg.Profile.Dialect, wire: cfg.wire(), host: issuer.Host, tokenDelay: cfg.TokenDelay,
+		host: issuer.Host, tokenDelay: cfg.TokenDelay,
 		path: issuer.EscapedPath(), approver: cfg.AutoApprove, interval: cfg.DeviceInterval,
 		clients: newClients(cfg.Clients), store: cfg.Store, documents: cfg.Store.documents(),
 		faults: &faults{}, log: cfg.Log, clock: cfg.Now,
 		done: make(chan struct{}),
 	}
+	s.tellExpiry = cfg.TellExpiry
+	s.SetProfile(cfg.Profile)
 	if s.mint, err = newMint(context.Background(), cfg, s.documents, s.now); err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func (d demand) metBy(c claims, now time.Time) bool {
 // stepUp asks for another login: RFC 9470 3 for OAuth clients, a bare 403 in
 // the first-party dialect.
 func (s *Server) stepUp(d demand) reply {
-	if s.dialect == JSON {
+	if s.Profile().Dialect == JSON {
 		return jsonError(StepUp)
 	}
 	params := `, error="insufficient_user_authentication", error_description="Re-authentication required"`

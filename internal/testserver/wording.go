@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -27,15 +26,6 @@ func (s *Server) worded(h handler) handler {
 	}
 }
 
-// wire is that of the profile, with the members that the Config asks for.
-func (c Config) wire() Wire {
-	w := c.Profile.Wire
-	if c.TellExpiry {
-		w.Members = slices.Concat(w.Members, []string{memberRefreshTimeout, memberGrantExpires})
-	}
-	return w
-}
-
 // plain reports whether every answer is as RFC 6749 has it.
 func (w Wire) plain() bool {
 	return w.Body == BodyOAuth && w.Type == "" && len(w.Members) == 0 && len(w.Refusals) == 0
@@ -43,7 +33,8 @@ func (w Wire) plain() bool {
 
 // word leaves alone what is neither a token answer nor an error.
 func (s *Server) word(x *exchange, rep reply) reply {
-	if s.wire.plain() {
+	wire := s.current.Load().Wire
+	if wire.plain() {
 		return rep
 	}
 	var body map[string]any
@@ -53,14 +44,14 @@ func (s *Server) word(x *exchange, rep reply) reply {
 		return rep
 	}
 	if _, ok := body["access_token"]; ok {
-		return s.wire.dress(x, rep, s.wire.tokens(body, rep.tokens, s.now()))
+		return wire.dress(x, rep, wire.tokens(body, rep.tokens, s.now()))
 	}
 	if _, ok := body["error"]; ok {
-		rep.Status, body = s.wire.refusal(rep.status(), rep.outcome, body)
-		if s.wire.Body == BodyGoTrue {
+		rep.Status, body = wire.refusal(rep.status(), rep.outcome, body)
+		if wire.Body == BodyGoTrue {
 			rep.Header.Set("X-Sb-Error-Code", fmt.Sprint(body["error_code"]))
 		}
-		rep = s.wire.dress(x, rep, body)
+		rep = wire.dress(x, rep, body)
 		rep.message = rep.Body
 	}
 	return rep
@@ -157,16 +148,16 @@ func (w Wire) dress(x *exchange, rep reply, body map[string]any) reply {
 
 // atProfilePath serves the token endpoint where the profile's server has it.
 func (s *Server) atProfilePath(next http.Handler) http.Handler {
-	endpoint := s.oauthToken
-	if s.wire.Body == BodyGoTrue {
-		endpoint = s.goTrueToken
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost && r.URL.Path == s.wire.Path {
-			endpoint(w, r)
-			return
+		wire := s.current.Load().Wire
+		switch {
+		case r.Method != http.MethodPost || r.URL.Path != wire.Path:
+			next.ServeHTTP(w, r)
+		case wire.Body == BodyGoTrue:
+			s.goTrueToken(w, r)
+		default:
+			s.oauthToken(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
 }
 
