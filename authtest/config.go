@@ -66,6 +66,12 @@ type Config struct {
 	AbsoluteTTL  time.Duration // hard end of a session, which no rotation moves; 7 d
 	MaxRefreshes int           // a session ends at the refresh after these; no limit
 
+	SigningAlgorithm SigningAlgorithm // of access tokens and ID tokens; ES256
+	// AutoApprove is a user who signs in and agrees to every authorization and
+	// every device without a page being shown; nobody. See also Server.Approve.
+	AutoApprove    string
+	DeviceInterval time.Duration // how long a device waits between two polls; 5 s
+
 	Users   []User   // alice, whose password is secret
 	Clients []Client // cli (public) and service (its secret: service-secret)
 
@@ -106,6 +112,7 @@ func (c Config) inner(issuer string) (testserver.Config, error) {
 		AccessTTL: c.AccessTTL, IdleTTL: c.IdleTTL, AbsoluteTTL: c.AbsoluteTTL,
 		MaxRefreshes: c.MaxRefreshes, EarlyRefresh: c.EarlyRefresh, TellExpiry: c.TellExpiry, TokenDelay: c.TokenDelay, Log: c.Log, Now: c.Now,
 		Access: testserver.AccessFormat(c.Access), DPoPNonces: testserver.NonceMode(c.DPoPNonces),
+		SigningAlgorithm: testserver.Algorithm(c.SigningAlgorithm), AutoApprove: c.AutoApprove, DeviceInterval: c.DeviceInterval,
 		DPoPNoncePeriod: c.DPoPNoncePeriod, RateLimits: c.RateLimits.inner(), SensitiveMaxAge: c.SensitiveMaxAge,
 	}
 	for _, u := range c.Users {

@@ -17,6 +17,7 @@ type Server struct {
 	http     *http.Server
 	client   *http.Client
 	identity *identity     // nil: no TLS
+	parent   *Server       // whose issuer it is, and whose listener; nil: it has its own
 	served   chan struct{} // closed when the listener's goroutine has ended
 	close    sync.Once
 	fatal    func(format string, args ...any)
@@ -122,6 +123,10 @@ func (s *Server) attach(tb TB, err error) *Server {
 func (s *Server) Close() {
 	s.close.Do(func() {
 		s.inner.Stop()
+		if s.parent != nil {
+			s.inner.Close()
+			return
+		}
 		_ = s.http.Close()
 		s.client.CloseIdleConnections()
 		<-s.served

@@ -66,7 +66,7 @@ func (s *Server) spend(ctx context.Context, id string) (bool, error) {
 
 // oauthAuthorize is GET and POST /oauth/authorize (RFC 6749 3.1).
 func (s *Server) oauthAuthorize(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: w, r: r, endpoint: Authorize}
+	x := &exchange{w: w, r: r, endpoint: Authorize, client: r.URL.Query().Get("client_id")}
 	s.run(x, func(x *exchange) (*reply, func() reply) {
 		params, ok := queryOrForm(w, r)
 		if !ok {
@@ -174,6 +174,9 @@ func (s *Server) oauthPush(w http.ResponseWriter, r *http.Request) {
 		if p != nil {
 			return refuse(problemReply(http.StatusBadRequest, Refused, p))
 		}
+		if outcome := s.bindCode(x, &a); outcome != Done {
+			return refuse(x.refusal(outcome))
+		}
 		ctx := x.ctx()
 		return nil, func() reply {
 			id, now := rand.Text(), s.now()
@@ -188,11 +191,26 @@ func (s *Server) oauthPush(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// bindCode binds the code to the key of a proof that came with the pushed
+// request, which must not contradict dpop_jkt (RFC 9449 10.1).
+func (s *Server) bindCode(x *exchange, a *authRequest) Outcome {
+	if len(x.r.Header.Values("Dpop")) == 0 {
+		return Done
+	}
+	thumbprint, err := s.checkProof(x, atAuthorization, "", a.JKT)
+	if err != nil {
+		return s.proofOutcome(x, err)
+	}
+	a.JKT = thumbprint
+	return Done
+}
+
 // clientForm serves an endpoint that takes a form from a client that proves
 // itself.
 func (s *Server) clientForm(w http.ResponseWriter, r *http.Request, e Endpoint, g grant) {
 	x := &exchange{w: w, r: r, endpoint: e}
 	form, refusal := readForm(w, r)
+	x.client = claimedBy(r, form)
 	s.run(x, func(x *exchange) (*reply, func() reply) {
 		if refusal != nil {
 			return refusal, nil

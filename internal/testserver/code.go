@@ -97,6 +97,7 @@ func (s *Server) redeemCode(x *exchange, id, device string) reply {
 	case spent.Session != session:
 		return s.codeReplayed(x, spent.Session)
 	}
+	x.session = session
 	tokens, err := s.enterBy(x, sessionOf(spent, device), start{nonce: spent.Nonce})
 	if err != nil {
 		return *s.failed(x, err)
@@ -115,6 +116,8 @@ func (s *Server) redeemCode(x *exchange, id, device string) reply {
 // codeReplayed ends what the code began: one of its two presenters stole it
 // (RFC 6749 4.1.2).
 func (s *Server) codeReplayed(x *exchange, session string) reply {
+	x.session = session
+	s.suspect(x, CodeReused)
 	if err := s.revoke(x.ctx(), session, string(CodeReplayed)); err != nil && !errors.Is(err, errNoSession) {
 		return *s.failed(x, err)
 	}

@@ -150,6 +150,36 @@ func (m *memoryDocuments) swap(key documentKey, old, next *document) bool {
 	return true
 }
 
+// scoped are the documents of one issuer, in a store that several may share.
+type scoped struct {
+	documents
+	issuer string
+}
+
+// scopedTo leaves the documents of the server's own issuer as they are.
+func scopedTo(issuer string, d documents) documents {
+	if issuer == "" {
+		return d
+	}
+	return scoped{d, issuer}
+}
+
+func (d scoped) put(ctx context.Context, now time.Time, kind, id string, data []byte, expires time.Time) (bool, error) {
+	return d.documents.put(ctx, now, d.issuer+" "+kind, id, data, expires)
+}
+
+func (d scoped) get(ctx context.Context, now time.Time, kind, id string) ([]byte, error) {
+	return d.documents.get(ctx, now, d.issuer+" "+kind, id)
+}
+
+func (d scoped) take(ctx context.Context, now time.Time, kind, id string) ([]byte, error) {
+	return d.documents.take(ctx, now, d.issuer+" "+kind, id)
+}
+
+func (d scoped) update(ctx context.Context, now time.Time, kind, id string, fn func([]byte) ([]byte, error)) error {
+	return d.documents.update(ctx, now, d.issuer+" "+kind, id, fn)
+}
+
 // decodeDocument decodes what get or take returned, and returns nil for what
 // is absent. The data is never quoted: it may hold a secret.
 func decodeDocument[T any](kind string, data []byte, err error) (*T, error) {

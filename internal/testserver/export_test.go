@@ -56,6 +56,9 @@ func (s *Server) ApprovePending(id, user, acr string) (string, error) {
 // DenyPending is what the consent page does.
 func (s *Server) DenyPending(id string) (string, error) { return s.deny(context.Background(), id) }
 
+// TidyUserCode is tidyUserCode.
+func TidyUserCode(typed string) string { return tidyUserCode(typed) }
+
 // ConfirmLogout is what the logout page does.
 func (s *Server) ConfirmLogout(w http.ResponseWriter, r *http.Request, id string) (string, error) {
 	return s.confirmLogout(w, r, id)
@@ -66,6 +69,9 @@ var ErrNoDocument = errNoDocument
 
 // Documents opens the documents to their tests.
 type Documents struct{ documents }
+
+// MemoryStore is that of a server without a database.
+func MemoryStore() Store { return newMemory() }
 
 // MemoryDocuments are those of a server without a database.
 func MemoryDocuments() Documents { return Documents{newMemoryDocuments()} }

@@ -27,7 +27,8 @@ const (
 
 // endpoints are the names that rules may use.
 func endpoints() []Endpoint {
-	return []Endpoint{AnyEndpoint, Refresh, Authenticate, ClientCredentials, Assertion, TokenExchange, Revoke, Devices, API, Pages}
+	return []Endpoint{AnyEndpoint, Refresh, Authenticate, ClientCredentials, Assertion, TokenExchange, Revoke, Devices, API, Pages,
+		Authorize, Push, RedeemCode, DeviceAuthorize, PollDevice, Introspect, UserInfo, RegisterClient, EndSession, Keys, Discovery}
 }
 
 // Stage is a moment in the life of a request.

@@ -93,3 +93,25 @@ func TestAnIssuerWithAPathServesNothingBeside(t *testing.T) {
 	to, _ := a.redirect(t)
 	assert.Equal(t, "/a%20b/oauth/interaction", to)
 }
+
+func TestIssuersThatShareAStoreKeepTheirTokensApart(t *testing.T) {
+	store := testserver.MemoryStore()
+	b := start(t, "strict", func(c *testserver.Config) { c.Store = store })
+	p, err := testserver.ProfileNamed("strict")
+	require.NoError(t, err)
+	tenant := func(name string) bench {
+		s, err := b.Issuer(name, testserver.Config{Profile: p, Now: b.Now, Store: store})
+		require.NoError(t, err)
+		return bench{s}
+	}
+	red, blue := tenant("red"), tenant("blue")
+	tokens := red.login(t)
+	code := red.code(t, nil)
+	for name, other := range map[string]string{"blue": "/issuers/blue", "none": ""} {
+		assert.Equal(t, testserver.Unknown, b.do(formRequest(other+"/oauth/token", refreshForm(tokens.Refresh))).outcome(), name)
+		assert.Equal(t, "invalid_grant", b.do(formRequest(other+"/oauth/token", codeForm(code, nil))).field("error"), name)
+		assert.Equal(t, http.StatusUnauthorized, b.get(other+"/api/me", tokens.Access).Code, name)
+	}
+	assert.NotEqual(t, part(t, tokens.Access, 0)["kid"], part(t, blue.login(t).Access, 0)["kid"])
+	assert.Equal(t, testserver.Rotated, b.do(formRequest("/issuers/red/oauth/token", refreshForm(tokens.Refresh))).outcome())
+}

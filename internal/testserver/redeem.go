@@ -44,7 +44,7 @@ func (s *Server) enter(ctx context.Context, sess session, with start) (Tokens, e
 	now := s.now()
 	s.retain(ctx, now)
 	sess.created, sess.lastUsed, sess.absolute = now, now, now.Add(s.policy.AbsoluteTTL)
-	sess.id = cmp.Or(sess.id, newSessionID())
+	sess.id, sess.issuer = cmp.Or(sess.id, newSessionID()), s.path
 	if sess.acr != "" && sess.authTime.IsZero() {
 		sess.authTime = now
 	}
@@ -134,6 +134,9 @@ func (s *Server) find(ctx context.Context, token string) (redemption, error) {
 	sess, row, err := s.store.sessionOf(ctx, hash)
 	if err != nil {
 		return redemption{}, err
+	}
+	if sess.issuer != s.path { // of another issuer in the same store
+		return redemption{}, errNoSession
 	}
 	return redemption{sess: sess, found: row, at: s.now(), hash: hash, token: token, scope: sess.scope}, nil
 }

@@ -215,7 +215,7 @@ func New(cfg Config) (*Server, error) {
 		},
 		host: issuer.Host, tokenDelay: cfg.TokenDelay,
 		path: issuer.EscapedPath(), approver: cfg.AutoApprove, interval: cfg.DeviceInterval,
-		clients: newClients(cfg.Clients), store: cfg.Store, documents: cfg.Store.documents(),
+		clients: newClients(cfg.Clients), store: cfg.Store, documents: scopedTo(issuer.EscapedPath(), cfg.Store.documents()),
 		faults: &faults{}, log: cfg.Log, clock: cfg.Now,
 		done: make(chan struct{}),
 	}

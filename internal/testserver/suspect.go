@@ -15,6 +15,7 @@ const (
 	RefreshOver         Suspicion = "refresh-after-end"
 	CertificateMismatch Suspicion = "wrong-certificate"
 	AssertionReplayed   Suspicion = "assertion-replayed"
+	CodeReused          Suspicion = "code-replayed"
 	ProofReplayed       Suspicion = "dpop-proof-replayed"
 )
 
