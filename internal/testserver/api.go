@@ -60,6 +60,8 @@ func (s *Server) judgeAccess(x *exchange, c claims) Outcome {
 			outcome = AccessExpired
 		case !known, !record.revoked.IsZero(), s.rules().Replay.kills(t.session), t.disabled(), t.outdated():
 			outcome = AccessInvalid
+		case s.lagging(record.issued):
+			outcome = AccessInvalid
 		case record.used.IsZero():
 			record.used = now
 			t.putAccess(record, now)

@@ -72,17 +72,18 @@ type Fault struct {
 
 	// What happens, in this order. A rule that only waits or only calls is one,
 	// too; of the rest it has at most one.
-	Do      func(context.Context) // may call the server, not wait for its requests
-	Delay   time.Duration
-	Jitter  time.Duration // up to so much on top of Delay
-	Twice   bool          // the request is delivered twice, as a proxy may do; the second answer counts. BeforeHandler
-	Hang    bool          // no answer until the client gives up
-	Drop    bool          // the connection ends without more of an answer
-	Reset   bool          // as Drop, by a RST where there is TCP
-	Answer  *Answer
-	Edit    Edit                // edits the answer, by name
-	Rewrite func(Answer) Answer // edits the finished answer: AfterCommit or Rewriting
-	Bytes   int                 // MidBody: of the body that are out; zero: half of it
+	Do       func(context.Context) // may call the server, not wait for its requests
+	Incident Incident              // befalls the session or user of the request
+	Delay    time.Duration
+	Jitter   time.Duration // up to so much on top of Delay
+	Twice    bool          // the request is delivered twice, as a proxy may do; the second answer counts. BeforeHandler
+	Hang     bool          // no answer until the client gives up
+	Drop     bool          // the connection ends without more of an answer
+	Reset    bool          // as Drop, by a RST where there is TCP
+	Answer   *Answer
+	Edit     Edit                // edits the answer, by name
+	Rewrite  func(Answer) Answer // edits the finished answer: AfterCommit or Rewriting
+	Bytes    int                 // MidBody: of the body that are out; zero: half of it
 }
 
 func (f Fault) check() error {
@@ -100,16 +101,19 @@ func (f Fault) check() error {
 	if f.Probability < 0 || f.Probability > 1 {
 		fail("Probability lies between 0 and 1")
 	}
-	if n := f.actions(); n > 1 || n == 0 && f.Delay+f.Jitter == 0 && f.Do == nil {
+	if n := f.actions(); n > 1 || n == 0 && f.idle() {
 		fail("one of Drop, Reset, Hang, Twice, Answer, Edit and Rewrite, or a Delay or Do")
 	}
-	for _, err := range []error{f.checkStage(), f.Answer.check(), f.Edit.check()} {
+	for _, err := range []error{f.checkStage(), f.Answer.check(), f.Edit.check(), f.Incident.check()} {
 		if err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
+
+// idle reports that the rule neither waits nor calls.
+func (f Fault) idle() bool { return f.Delay+f.Jitter == 0 && f.Do == nil && f.Incident == "" }
 
 func (f Fault) actions() int {
 	n := 0
@@ -131,7 +135,7 @@ func (f Fault) checkStage() error {
 		return errors.New("testserver: fault: Twice is for BeforeHandler")
 	case (f.At == MidBody || f.At == AfterBody) && (f.Answer != nil || f.Edit != ""):
 		return fmt.Errorf("testserver: fault: at %s the answer is out", f.At)
-	case f.At == OnAccept && (f.Answer != nil && !f.Answer.Raw || f.Edit != "" || f.On != AnyEndpoint || f.narrow()):
+	case f.At == OnAccept && (f.Answer != nil && !f.Answer.Raw || f.Edit != "" || f.Incident != "" || f.On != AnyEndpoint || f.narrow()):
 		return errors.New("testserver: fault: at on-accept no request is known: only Drop, Reset, Hang, a Delay, Do or a Raw answer")
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 // test can choose the order of a race. A client that leaves does not free its
 // request: what was sent is still at the server.
 type Gate struct {
+	id int
 	on Endpoint
 	at Stage
 
@@ -28,6 +29,8 @@ func (s *Server) Gate(on Endpoint, at Stage) *Gate {
 	g := &Gate{on: on, at: at, changed: make(chan struct{})}
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
+	s.faults.last++
+	g.id = s.faults.last
 	s.faults.gates = append(s.faults.gates, g)
 	return g
 }

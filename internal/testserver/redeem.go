@@ -101,7 +101,7 @@ func (s *Server) mintAccess(sess session, refresh, scope string, cnf confirmatio
 		jti: rand.Text(), scope: scope,
 		issued: now, expires: earlier(now.Add(s.policy.AccessTTL), sess.absolute),
 	}
-	access, err := s.mint.accessToken(sess, row, cnf)
+	access, err := s.mint.accessToken(sess, s.shown(row), cnf)
 	if err != nil {
 		return Tokens{}, accessToken{}, err
 	}

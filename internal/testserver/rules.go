@@ -183,22 +183,9 @@ func hasHeader(r *http.Request, want string) bool {
 // to those that are left of an earlier script on the endpoint, and each has to
 // fire: see Unfired.
 func (s *Server) Script(on Endpoint, steps ...Fault) error {
-	if !slices.Contains(endpoints(), on) {
-		return fmt.Errorf("testserver: script: no endpoint %q", on)
-	}
-	var rules []*Rule
-	for _, step := range steps {
-		if step.narrow() || step.Nth+step.Times+step.Every != 0 || step.Probability != 0 ||
-			!step.From.IsZero() || !step.Until.IsZero() || step.At == OnAccept {
-			return errors.New("testserver: script: a step hits the next request, whichever that is: it takes no condition")
-		}
-		step.On = on
-		if step.actions() > 0 || step.Delay+step.Jitter != 0 || step.Do != nil {
-			if err := step.check(); err != nil {
-				return err
-			}
-		}
-		rules = append(rules, newRule(s.faults, step.withDefaults()))
+	rules, err := s.script(on, steps)
+	if err != nil {
+		return err
 	}
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
@@ -207,6 +194,28 @@ func (s *Server) Script(on Endpoint, steps ...Fault) error {
 	}
 	s.faults.scripts[on] = append(s.faults.scripts[on], rules...)
 	return nil
+}
+
+// script checks the steps and makes rules of them.
+func (s *Server) script(on Endpoint, steps []Fault) ([]*Rule, error) {
+	if !slices.Contains(endpoints(), on) {
+		return nil, fmt.Errorf("testserver: script: no endpoint %q", on)
+	}
+	var rules []*Rule
+	for _, step := range steps {
+		if step.narrow() || step.Nth+step.Times+step.Every != 0 || step.Probability != 0 || step.On != AnyEndpoint ||
+			!step.From.IsZero() || !step.Until.IsZero() || step.At == OnAccept {
+			return nil, errors.New("testserver: script: a step hits the next request, whichever that is: it takes no condition")
+		}
+		step.On = on
+		if step.actions() > 0 || !step.idle() {
+			if err := step.check(); err != nil {
+				return nil, err
+			}
+		}
+		rules = append(rules, newRule(s.faults, step.withDefaults()))
+	}
+	return rules, nil
 }
 
 // step takes the next step for a request that arrives: of the script on its

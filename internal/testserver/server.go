@@ -75,6 +75,10 @@ type Config struct {
 	// answers of the token endpoint, in the OAuth dialect.
 	TellExpiry bool
 
+	// ControlKey opens /_test/ to other machines, in the header X-Authtest-Key.
+	// Empty: only this machine may use it.
+	ControlKey string
+
 	TokenDelay time.Duration    // latency of a refresh; none
 	Store      Store            // one in memory
 	Log        *slog.Logger     // nowhere
@@ -181,10 +185,12 @@ type Server struct {
 	clock  func() time.Time
 	offset atomic.Int64 // what Advance added to the clock
 	skew   atomic.Int64 // of the reported clock, see clock.go
+	lag    atomic.Int64 // see SetAccessLag
 
-	exchanges atomic.Int64 // requests so far
-	watchers  watchers
-	swept     atomic.Int64 // when the store was swept, in milliseconds
+	controlKey string       // see Config.ControlKey
+	exchanges  atomic.Int64 // requests so far
+	watchers   watchers
+	swept      atomic.Int64 // when the store was swept, in milliseconds
 
 	parent *Server // whose issuer this one is; nil for none
 	name   string  // of the issuer, there
@@ -228,9 +234,10 @@ func New(cfg Config) (*Server, error) {
 	if err := s.addUsers(cfg.Users); err != nil {
 		return nil, err
 	}
+	s.controlKey = cfg.ControlKey
 	s.ledger = newLedger(&s.watchers, cfg.EarlyRefresh)
 	s.swept.Store(s.now().UnixMilli())
-	s.handler = marked(s.dispatch(s.atProfilePath(s.routes())))
+	s.handler = marked(s.onTime(s.dispatch(s.atProfilePath(s.routes()))))
 	return s, nil
 }
 
@@ -279,6 +286,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("/api/opaque", s.endpoint(API, s.apiFormat(OpaqueAccess)))
 	mux.HandleFunc("/api/jwt", s.endpoint(API, s.apiFormat(JWTAccess)))
 	mux.HandleFunc("GET /healthz", s.healthz)
+	s.controlRoutes(mux)
 	s.pageRoutes(mux)
 	return mux
 }

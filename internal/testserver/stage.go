@@ -39,6 +39,9 @@ func (s *Server) act(x *exchange, f Fault, delay time.Duration) func(Answer) Ans
 	if f.Do != nil {
 		f.Do(context.WithoutCancel(ctx))
 	}
+	if err := s.befall(x.ctx(), x, f.Incident); err != nil {
+		_ = s.failure(x, err)
+	}
 	s.pause(ctx, delay)
 	switch {
 	case f.Drop:
@@ -81,6 +84,8 @@ func (f Fault) describe() string {
 		return string(f.At) + " rewrite"
 	case f.Delay+f.Jitter > 0:
 		return string(f.At) + " delay"
+	case f.Incident != "":
+		return string(f.At) + " " + string(f.Incident)
 	case f.Do != nil:
 		return string(f.At) + " do"
 	}
