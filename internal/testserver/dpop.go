@@ -178,9 +178,8 @@ func (s *Server) checkNonce(x *exchange, at place, c dpopClaims, now time.Time) 
 // what the Host header says.
 func (s *Server) urlOf(r *http.Request) *url.URL {
 	u := *s.base
-	u.Path, u.RawPath = r.URL.Path, r.URL.RawPath
-	if asked, err := url.ParseRequestURI(r.RequestURI); err == nil {
-		u.Path, u.RawPath = asked.Path, asked.RawPath
+	if full, err := url.Parse(s.path + r.URL.EscapedPath()); err == nil {
+		u.Path, u.RawPath = full.Path, full.RawPath
 	}
 	return &u
 }

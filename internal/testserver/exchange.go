@@ -162,9 +162,10 @@ func (s *Server) sessionBehind(x *exchange, token string) session {
 }
 
 // failure logs what went wrong inside the server, and is what the request
-// comes to.
+// comes to. The log has the pattern of the route and never the path: a client
+// may have put a token into it.
 func (s *Server) failure(x *exchange, err error) Outcome {
-	s.log.ErrorContext(x.r.Context(), "failure", "method", x.r.Method, "path", x.r.URL.Path, "error", err)
+	s.log.ErrorContext(x.r.Context(), "failure", "route", x.r.Pattern, "error", err)
 	return Failed
 }
 
@@ -200,7 +201,7 @@ func (s *Server) send(x *exchange, rep reply) {
 	}
 	s.report(x, rep)
 	s.judge(x, rep.outcome)
-	s.log.DebugContext(x.r.Context(), "exchange", "method", x.r.Method, "path", x.r.URL.Path,
+	s.log.DebugContext(x.r.Context(), "exchange", "route", x.r.Pattern,
 		"endpoint", string(x.endpoint), "session", x.session, "status", rep.status(), "outcome", string(rep.outcome))
 }
 
@@ -231,15 +232,15 @@ func emptyReply(status int, o Outcome) reply {
 
 func refuse(rep reply) (*reply, func() reply) { return &rep, nil }
 
-// bearer reads the token of RFC 6750 2.1.
+// bearer reads the access token of a request, bound to a key or not.
 func bearer(r *http.Request) (token string, ok bool) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer")
+	token, _, ok = credentialsOf(r)
+	return token, ok
 }
 
 // failed logs what broke inside and answers with nothing of it.
 func (s *Server) failed(x *exchange, err error) *reply {
-	s.log.ErrorContext(x.r.Context(), "request failed", "method", x.r.Method, "path", x.r.URL.Path,
+	s.log.ErrorContext(x.r.Context(), "request failed", "route", x.r.Pattern,
 		"endpoint", string(x.endpoint), "error", err.Error())
 	rep := oauthError(Failed)
 	return &rep

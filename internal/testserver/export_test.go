@@ -95,3 +95,26 @@ func (d Documents) Take(ctx context.Context, now time.Time, kind, id string) ([]
 func (d Documents) Update(ctx context.Context, now time.Time, kind, id string, fn func([]byte) ([]byte, error)) error {
 	return d.update(ctx, now, kind, id, fn)
 }
+
+// ParseProof is parseProof: what it found, in words that a test can compare.
+func ParseProof(proof string) (id, method, url, thumbprint string, err error) {
+	c, thumbprint, err := parseProof(proof)
+	return c.ID, c.Method, c.URL, thumbprint, err
+}
+
+// ParseJWKS is parseJWKS: the thumbprints of the keys.
+func ParseJWKS(data []byte) ([]string, error) {
+	keys, err := parseJWKS(data)
+	var out []string
+	for _, k := range keys {
+		thumbprint, err := thumbprintOf(k.key)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, thumbprint)
+	}
+	return out, err
+}
+
+// PeekAssertion is peekAssertion.
+func PeekAssertion(assertion string) (issuer string, ok bool) { return peekAssertion(assertion) }

@@ -88,6 +88,9 @@ func (c Client) checkCredentials() error {
 	if !has {
 		return errors.New("testserver: a client has not what its Auth method needs")
 	}
+	if raw, err := decode64(c.Certificate); err != nil || len(raw) != 0 && len(raw) != sha256.Size {
+		return errors.New("testserver: a client's Certificate is no x5t#S256")
+	}
 	if len(c.Keys) > 0 && len(c.JWKS) > 0 {
 		return errors.New("testserver: a client has Keys or a JWKS, not both")
 	}

@@ -95,25 +95,32 @@ func (l *ledger) violateLocked(rule string, x *exchange, now time.Time) {
 // inspect looks for what a request shows before anything is done for it.
 func (s *Server) inspect(x *exchange) {
 	violate := func(rule string) { s.ledger.violate(rule, x, s.now()) }
+	// A token where none belongs is for whoever watches the log, too.
+	misplaced := func(rule string, of session) {
+		violate(rule)
+		s.suspectOf(x, Suspicion(rule), of)
+	}
 	h, form := x.r.Header, x.r.PostForm
 	if h.Get("Authorization") != "" && s.foreign(x.r) {
-		violate(BearerAbroad)
+		misplaced(BearerAbroad, session{})
 	}
 	if x.endpoint == Refresh && h.Get("Idempotency-Key") != "" {
 		violate(RefreshKeyed)
 	}
-	if token, ok := bearer(x.r); ok && s.sessionBehind(x, token).id != "" {
-		violate(RefreshMisplaced)
+	if token, ok := bearer(x.r); ok {
+		if of := s.sessionBehind(x, token); of.id != "" {
+			misplaced(RefreshMisplaced, of)
+		}
 	}
 	for _, values := range x.r.URL.Query() {
 		for _, v := range values {
-			if s.sessionBehind(x, v).id != "" {
-				violate(RefreshInURL)
+			if of := s.sessionBehind(x, v); of.id != "" {
+				misplaced(RefreshInURL, of)
 			}
 		}
 	}
 	if x.presented != "" && inClear(x.r, s.foreign(x.r)) {
-		violate(RefreshInClear)
+		misplaced(RefreshInClear, s.sessionBehind(x, x.presented))
 	}
 	if x.tokenRequest() && onWire(x.r) && x.r.UserAgent() == "" {
 		violate(AgentUnnamed)

@@ -13,7 +13,7 @@ type errorData struct {
 // errorPage tells a person what went wrong, under an id that the log has, too.
 func (s *Server) errorPage(r *http.Request, status int, code, text string) reply {
 	id := rand.Text()[:12]
-	s.log.WarnContext(r.Context(), "error page", "correlation", id, "method", r.Method, "path", r.URL.Path,
+	s.log.WarnContext(r.Context(), "error page", "correlation", id, "route", r.Pattern,
 		"status", status, "code", code)
 	return s.show(r, view{
 		name: "error", status: status, outcome: Refused, title: "Error",
@@ -23,7 +23,7 @@ func (s *Server) errorPage(r *http.Request, status int, code, text string) reply
 
 // brokenPage is what a person sees of a failure inside: nothing but the id.
 func (s *Server) brokenPage(r *http.Request, err error) reply {
-	s.log.ErrorContext(r.Context(), "failure", "method", r.Method, "path", r.URL.Path, "error", err)
+	s.log.ErrorContext(r.Context(), "failure", "route", r.Pattern, "error", err)
 	rep := s.errorPage(r, http.StatusInternalServerError, "server_error", "Something broke inside the server.")
 	rep.outcome = Failed
 	return rep

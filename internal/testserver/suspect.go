@@ -1,6 +1,10 @@
 package testserver
 
-import "log/slog"
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+)
 
 // Suspicion names a use of a token or proof that no good client makes.
 type Suspicion string
@@ -27,18 +31,12 @@ const (
 	LineSuspicious = "suspicious use"  // attributes: reason, and those of subject
 )
 
-// subject says what the exchange is about.
-func (s *Server) subject(x *exchange) []slog.Attr {
+// subject says what the exchange is about: a session, if one is known.
+func subject(x *exchange, sess session) []slog.Attr {
 	out := []slog.Attr{slog.String("endpoint", string(x.endpoint)), slog.String("remote", x.r.RemoteAddr)}
-	client, user := x.caller, ""
-	if sess, err := s.store.session(x.ctx(), x.session); err == nil {
-		user = sess.user
-		if client == "" {
-			client = sess.client
-		}
-	}
 	for _, a := range []slog.Attr{
-		slog.String("client", client), slog.String("session", x.session), slog.String("user", user),
+		slog.String("client", cmp.Or(x.caller, sess.client)),
+		slog.String("session", sess.id), slog.String("user", sess.user),
 	} {
 		if a.Value.String() != "" {
 			out = append(out, a)
@@ -48,9 +46,23 @@ func (s *Server) subject(x *exchange) []slog.Attr {
 }
 
 // suspect writes the line of a suspicious use.
-func (s *Server) suspect(x *exchange, why Suspicion) {
+func (s *Server) suspect(x *exchange, why Suspicion) { s.suspectOf(x, why, s.sessionOf(x)) }
+
+func (s *Server) suspectOf(x *exchange, why Suspicion, sess session) {
 	s.log.LogAttrs(x.ctx(), slog.LevelWarn, LineSuspicious,
-		append([]slog.Attr{slog.String("reason", string(why))}, s.subject(x)...)...)
+		append([]slog.Attr{slog.String("reason", string(why))}, subject(x, sess)...)...)
+}
+
+// sessionOf is the session of the exchange; the zero one if none is known.
+func (s *Server) sessionOf(x *exchange) session {
+	if x.session == "" {
+		return session{}
+	}
+	sess, err := s.store.session(x.ctx(), x.session)
+	if err != nil && !errors.Is(err, errNoSession) {
+		s.failure(x, err)
+	}
+	return sess
 }
 
 // report writes the lines of a refresh that was refused, by the rules or by a
@@ -64,7 +76,7 @@ func (s *Server) report(x *exchange, rep reply) {
 		outcome = "fault"
 	}
 	s.log.LogAttrs(x.ctx(), slog.LevelInfo, LineRefused,
-		append([]slog.Attr{slog.String("outcome", string(outcome))}, s.subject(x)...)...)
+		append([]slog.Attr{slog.String("outcome", string(outcome))}, subject(x, s.sessionOf(x))...)...)
 	if why := suspicionOf(outcome); why != "" {
 		s.suspect(x, why)
 	}
