@@ -72,6 +72,7 @@ type refreshToken struct {
 	used       time.Time // first redeemed; zero before
 	uses       int64     // redeemed so often, replays included
 	accessJTI  string    // of the access token that was issued with it
+	kept       bool      // was read from a store, or written already
 }
 
 // accessToken is the record of one that was issued. One without a record is
@@ -82,6 +83,7 @@ type accessToken struct {
 	issued, expires     time.Time
 	used                time.Time // first seen at the API; zero before
 	revoked             time.Time
+	kept                bool // was read from a store, or written already
 }
 
 var (

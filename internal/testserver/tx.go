@@ -32,8 +32,9 @@ type tx struct {
 // refreshToken returns errNoToken for what is not one of this session's.
 func (t *tx) refreshToken(hash digest) (refreshToken, error) {
 	for i := len(t.refresh) - 1; i >= 0; i-- {
-		if t.refresh[i].hash == hash {
-			return t.refresh[i], nil
+		if r := t.refresh[i]; r.hash == hash {
+			r.kept = true
+			return r, nil
 		}
 	}
 	return t.rows.refreshToken(hash)
@@ -49,8 +50,9 @@ func (t *tx) putRefresh(r refreshToken) {
 // accessToken returns errNoToken for what is not one of this session's.
 func (t *tx) accessToken(jti string) (accessToken, error) {
 	for i := len(t.access) - 1; i >= 0; i-- {
-		if t.access[i].jti == jti {
-			return t.access[i], nil
+		if a := t.access[i]; a.jti == jti {
+			a.kept = true
+			return a, nil
 		}
 	}
 	return t.rows.accessToken(jti)
