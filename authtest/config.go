@@ -95,6 +95,10 @@ type Config struct {
 	// header X-Authtest-Key; empty: only this machine may use it.
 	ControlKey string
 
+	// InsecureCookie leaves Secure out of the cookie of the cookie dialect, for
+	// clients that do not send such a one over plain HTTP to loopback.
+	InsecureCookie bool
+
 	TokenDelay time.Duration    // latency of the refresh endpoint; none
 	Log        *slog.Logger     // one debug line per request, and the lines of LogRefused and LogSuspicious, without tokens; nowhere
 	Now        func() time.Time // the clock; time.Now, which is fake inside a synctest bubble
@@ -114,7 +118,7 @@ func (c Config) inner(issuer string) (testserver.Config, error) {
 	out := testserver.Config{
 		Issuer: issuer, Profile: profile,
 		AccessTTL: c.AccessTTL, IdleTTL: c.IdleTTL, AbsoluteTTL: c.AbsoluteTTL,
-		MaxRefreshes: c.MaxRefreshes, EarlyRefresh: c.EarlyRefresh, ControlKey: c.ControlKey, TellExpiry: c.TellExpiry, TokenDelay: c.TokenDelay, Log: c.Log, Now: c.Now,
+		MaxRefreshes: c.MaxRefreshes, EarlyRefresh: c.EarlyRefresh, ControlKey: c.ControlKey, InsecureCookie: c.InsecureCookie, TellExpiry: c.TellExpiry, TokenDelay: c.TokenDelay, Log: c.Log, Now: c.Now,
 		Access: testserver.AccessFormat(c.Access), DPoPNonces: testserver.NonceMode(c.DPoPNonces),
 		SigningAlgorithm: testserver.Algorithm(c.SigningAlgorithm), AutoApprove: c.AutoApprove, DeviceInterval: c.DeviceInterval,
 		DPoPNoncePeriod: c.DPoPNoncePeriod, RateLimits: c.RateLimits.inner(), SensitiveMaxAge: c.SensitiveMaxAge,

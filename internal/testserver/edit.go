@@ -136,6 +136,9 @@ func (s *Server) edit(e Edit, a Answer, x *exchange) Answer {
 	if whole := wholesale()[e]; whole != nil {
 		return whole(a)
 	}
+	if e == NoRefreshToken {
+		a.Header.Del("Set-Cookie")
+	}
 	if change := members()[e]; change != nil {
 		return editMembers(a, change)
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"strings"
 )
 
 // Headers that the server adds to its answers.
@@ -60,7 +59,7 @@ type reply struct {
 	Answer
 	outcome Outcome
 	message string                // what the body must hold for the client to have heard it
-	tokens  *Tokens               // that the body holds, in the OAuth dialect
+	tokens  *Tokens               // that the body holds
 	stream  func(*exchange) error // writes the body after the header, instead of Body
 }
 
@@ -191,7 +190,7 @@ func (s *Server) send(x *exchange, rep reply) {
 	err := s.deliver(x, rep)
 	whole := err == nil && !gone
 	x.answered = whole
-	heard := whole && !x.spoiled && strings.Contains(rep.Body, rep.message)
+	heard := whole && !x.spoiled && rep.tells()
 	if heard && x.redeemed != nil {
 		now := s.now()
 		s.ledger.deliver(x, digestOf(rep.message), earlier(now.Add(s.policy.AccessTTL), x.redeemed.sess.absolute), now)

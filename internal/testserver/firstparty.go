@@ -18,15 +18,19 @@ type credentials struct {
 	RefreshToken string `json:"refreshToken"`
 }
 
+// jsonHandler is a handler of the first-party dialects.
+type jsonHandler func(*exchange, credentials) (*reply, func() reply)
+
 // jsonEndpoint reads the body before the stages: the book and the faults want
-// to know the refresh token of a request that they then lose.
-func (s *Server) jsonEndpoint(e Endpoint, h func(*exchange, credentials) (*reply, func() reply)) http.HandlerFunc {
+// to know the refresh token of a request that they then lose. token says where
+// that is.
+func (s *Server) jsonEndpoint(e Endpoint, h jsonHandler, token func(*http.Request, credentials) string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{w: w, r: r, endpoint: e, client: s.clients.first}
 		body, refusal := readJSON(w, r)
 		x.user, x.device = body.Username, body.Device
-		if e == Refresh {
-			x.presented = body.RefreshToken
+		if e == Refresh || e == Revoke {
+			x.presented = token(r, body)
 		}
 		s.run(x, func(x *exchange) (*reply, func() reply) {
 			if refusal != nil {
@@ -107,19 +111,19 @@ func jsonTokens(t Tokens, o Outcome) reply {
 		Refresh string `json:"refreshToken"`
 		Expires int64  `json:"expiresIn"`
 	}{t.Access, t.Refresh, seconds(t.ExpiresIn)})
-	rep.message = t.Refresh
+	rep.message, rep.tokens = t.Refresh, &t
 	return rep
 }
 
 // jsonLogout ends the session of the refresh token in the body or, failing
 // that, of the access token, which may have expired: nobody should have to
 // refresh in order to leave. Doing it again is no error.
-func (s *Server) jsonLogout(x *exchange, body credentials) (*reply, func() reply) {
+func (s *Server) jsonLogout(x *exchange, _ credentials) (*reply, func() reply) {
 	var id string
 	token, hasBearer := bearer(x.r)
 	switch {
-	case body.RefreshToken != "":
-		id = s.sessionBehind(x, body.RefreshToken).id
+	case x.presented != "":
+		id = s.sessionBehind(x, x.presented).id
 	case hasBearer:
 		if c, err := s.mint.readAccess(token); err == nil {
 			id = c.Session

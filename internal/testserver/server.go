@@ -79,6 +79,10 @@ type Config struct {
 	// Empty: only this machine may use it.
 	ControlKey string
 
+	// InsecureCookie leaves Secure out of the cookie of the cookie dialect, for
+	// clients that do not send such a one over plain HTTP to loopback.
+	InsecureCookie bool
+
 	TokenDelay time.Duration    // latency of a refresh; none
 	Store      Store            // one in memory
 	Log        *slog.Logger     // nowhere
@@ -187,10 +191,11 @@ type Server struct {
 	skew   atomic.Int64 // of the reported clock, see clock.go
 	lag    atomic.Int64 // see SetAccessLag
 
-	controlKey string       // see Config.ControlKey
-	exchanges  atomic.Int64 // requests so far
-	watchers   watchers
-	swept      atomic.Int64 // when the store was swept, in milliseconds
+	insecureCookie bool         // see Config.InsecureCookie
+	controlKey     string       // see Config.ControlKey
+	exchanges      atomic.Int64 // requests so far
+	watchers       watchers
+	swept          atomic.Int64 // when the store was swept, in milliseconds
 
 	parent *Server // whose issuer this one is; nil for none
 	name   string  // of the issuer, there
@@ -234,6 +239,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.addUsers(cfg.Users); err != nil {
 		return nil, err
 	}
+	s.insecureCookie = cfg.InsecureCookie
 	s.controlKey = cfg.ControlKey
 	s.ledger = newLedger(&s.watchers, cfg.EarlyRefresh)
 	s.swept.Store(s.now().UnixMilli())
@@ -268,12 +274,12 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("POST /oauth/end_session", s.oauthEndSession)
 	s.discoveryRoutes(mux)
 
-	mux.HandleFunc("POST /login", s.jsonEndpoint(Authenticate, s.jsonLogin))
-	mux.HandleFunc("POST /refresh", s.jsonEndpoint(Refresh, s.jsonRefresh))
-	mux.HandleFunc("POST /refresh-token", s.jsonEndpoint(Refresh, s.jsonRefresh))
-	mux.HandleFunc("POST /reauthenticate", s.jsonEndpoint(Authenticate, s.jsonReauthenticate))
-	mux.HandleFunc("POST /logout", s.jsonEndpoint(Revoke, s.jsonLogout))
-	mux.HandleFunc("POST /logout-all", s.jsonEndpoint(Revoke, s.jsonLogoutAll))
+	mux.HandleFunc("POST /login", s.jsonEndpoint(Authenticate, s.jsonLogin, readBody))
+	mux.HandleFunc("POST /refresh", s.jsonEndpoint(Refresh, s.jsonRefresh, readBody))
+	mux.HandleFunc("POST /refresh-token", s.jsonEndpoint(Refresh, s.jsonRefresh, readBody))
+	mux.HandleFunc("POST /reauthenticate", s.jsonEndpoint(Authenticate, s.jsonReauthenticate, readBody))
+	mux.HandleFunc("POST /logout", s.jsonEndpoint(Revoke, s.jsonLogout, readBody))
+	mux.HandleFunc("POST /logout-all", s.jsonEndpoint(Revoke, s.jsonLogoutAll, readBody))
 	mux.HandleFunc("GET /sessions", s.listOrPage())
 	mux.HandleFunc("DELETE /sessions/{id}", s.endpoint(Devices, s.deleteSession))
 
@@ -287,6 +293,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("/api/jwt", s.endpoint(API, s.apiFormat(JWTAccess)))
 	mux.HandleFunc("GET /healthz", s.healthz)
 	s.controlRoutes(mux)
+	s.cookieRoutes(mux)
 	s.pageRoutes(mux)
 	return mux
 }
