@@ -49,7 +49,7 @@ type credential struct {
 // authenticate finds out which client is asking, before anything of the
 // request is looked at: a wrong client must not spend a token (RFC 6749 3.2.1).
 func (s *Server) authenticate(x *exchange, form url.Values) (client *registration, refusal *reply) {
-	challenge := x.r.Header.Get("Authorization") != ""
+	challenge := clientHeader(x.r) != ""
 	shown, outcome := readCredential(x.r, form)
 	if outcome == ClientRefused {
 		return nil, clientRefused(challenge)
@@ -77,11 +77,23 @@ func (s *Server) authenticate(x *exchange, form url.Values) (client *registratio
 	return nil, clientRefused(challenge)
 }
 
+// clientHeader is the Authorization of a client. An access token there is no
+// way to prove oneself at this endpoint, and ignored: a program that adds its
+// stale one to every request must still be able to renew it.
+func clientHeader(r *http.Request) string {
+	header := r.Header.Get("Authorization")
+	scheme, _, _ := strings.Cut(header, " ")
+	if strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "DPoP") {
+		return ""
+	}
+	return header
+}
+
 // readCredential finds the one method that the request uses: RFC 6749 2.3
 // forbids more. A certificate is no method of its own here: it may be shown
 // only to bind tokens to it (RFC 8705 4).
 func readCredential(r *http.Request, form url.Values) (credential, Outcome) {
-	header, secret, assertion := r.Header.Get("Authorization"), form.Get("client_secret"), form.Get("client_assertion")
+	header, secret, assertion := clientHeader(r), form.Get("client_secret"), form.Get("client_assertion")
 	used := 0
 	for _, v := range []string{header, secret, assertion} {
 		if v != "" {

@@ -118,3 +118,19 @@ func ParseJWKS(data []byte) ([]string, error) {
 
 // PeekAssertion is peekAssertion.
 func PeekAssertion(assertion string) (issuer string, ok bool) { return peekAssertion(assertion) }
+
+// LiveTokens counts the refresh tokens of a session that may be redeemed, by
+// branch of its family.
+func (s *Server) LiveTokens(id string) (byBranch map[int64]int, err error) {
+	byBranch = make(map[int64]int)
+	err = s.store.view(context.Background(), id, func(t *tx) error {
+		family, err := t.rows.family()
+		for _, token := range family {
+			if token.status == statusActive {
+				byBranch[token.branch]++
+			}
+		}
+		return err
+	})
+	return byBranch, err
+}

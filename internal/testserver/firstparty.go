@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -16,6 +17,9 @@ type credentials struct {
 	Device       string `json:"device"`
 	OTP          string `json:"otp"`
 	RefreshToken string `json:"refreshToken"`
+	Scope        string `json:"scope"`        // of a refresh: less than was granted
+	ClientID     string `json:"clientId"`     // who asks; empty: the first client
+	ClientSecret string `json:"clientSecret"` // what proves it
 }
 
 // jsonHandler is a handler of the first-party dialects.
@@ -64,7 +68,26 @@ func readJSON(w http.ResponseWriter, r *http.Request) (credentials, *reply) {
 	return body, nil
 }
 
+// jsonClient judges the client that a body may name. The company's own
+// programs need not: one that names none is the first client.
+func (s *Server) jsonClient(x *exchange, body credentials) Outcome {
+	if body.ClientID == "" {
+		return Done
+	}
+	client, err := s.client(x.ctx(), body.ClientID)
+	switch {
+	case err != nil:
+		return s.failure(x, err)
+	case client == nil, !client.public() && !client.knows(body.ClientSecret):
+		return ClientRefused
+	}
+	return Done
+}
+
 func (s *Server) jsonLogin(x *exchange, body credentials) (*reply, func() reply) {
+	if outcome := s.jsonClient(x, body); outcome != Done {
+		return refuse(jsonError(outcome))
+	}
 	if outcome := s.signIn(x, body.Username, body.Password); outcome != LoggedIn {
 		return refuse(jsonError(outcome))
 	}
@@ -73,7 +96,7 @@ func (s *Server) jsonLogin(x *exchange, body credentials) (*reply, func() reply)
 	}
 	return nil, func() reply {
 		tokens, err := s.enterBy(x, session{
-			user: body.Username, client: s.clients.first, device: deviceOf(x, body.Device), acr: acrOf(body.OTP),
+			user: body.Username, client: cmp.Or(body.ClientID, s.clients.first), device: deviceOf(x, body.Device), acr: acrOf(body.OTP),
 		}, start{})
 		if err != nil {
 			return jsonError(s.failure(x, err))
@@ -85,7 +108,10 @@ func (s *Server) jsonLogin(x *exchange, body credentials) (*reply, func() reply)
 
 // jsonRefresh never looks at the Authorization header: a program that adds its
 // stale access token to every request must still be able to renew it.
-func (s *Server) jsonRefresh(x *exchange, _ credentials) (*reply, func() reply) {
+func (s *Server) jsonRefresh(x *exchange, body credentials) (*reply, func() reply) {
+	if outcome := s.jsonClient(x, body); outcome != Done {
+		return refuse(jsonError(outcome))
+	}
 	if x.presented == "" {
 		return refuse(jsonError(MissingToken))
 	}
@@ -93,10 +119,19 @@ func (s *Server) jsonRefresh(x *exchange, _ credentials) (*reply, func() reply) 
 	if err != nil {
 		return refuse(jsonError(s.unfound(x, err)))
 	}
+	if body.ClientID != "" && body.ClientID != r.sess.client {
+		return refuse(jsonError(WrongClient))
+	}
 	if outcome := s.bindFirst(x, r.sess); outcome != Done {
 		return refuse(x.refusal(outcome))
 	}
 	r.cnf = x.confirmation
+	if body.Scope != "" {
+		if !within(body.Scope, r.sess.scope) {
+			return refuse(jsonError(WiderScope))
+		}
+		r.scope = body.Scope
+	}
 	return nil, func() reply { return s.settle(x, r, jsonTokens, jsonError) }
 }
 

@@ -160,8 +160,12 @@ func oauthRefusal(o Outcome) (status int, code, description string) {
 func jsonRefusal(o Outcome) (status int, member, text string) {
 	const unauthorized = http.StatusUnauthorized
 	switch o {
-	case ReuseDetected, ReplayRefused, SessionRevoked, UserDisabled, VersionBumped, TokenExpired, TokenRevoked, Unknown:
+	case ReuseDetected, ReplayRefused, SessionRevoked, UserDisabled, VersionBumped, TokenExpired, TokenRevoked, Unknown, WrongClient:
 		return unauthorized, "error", "Invalid refresh token"
+	case ClientRefused:
+		return unauthorized, "error", "Invalid client"
+	case WiderScope:
+		return http.StatusBadRequest, "error", "Scope exceeds what was granted"
 	case SessionExpired, MaxRefreshes:
 		return http.StatusForbidden, "message", "Session expired. Please log in again."
 	case RaceRetry, RaceConflict:
