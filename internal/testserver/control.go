@@ -45,6 +45,7 @@ func (s *Server) controlRoutes(mux *http.ServeMux) {
 	inner.HandleFunc("GET /_test/events", s.getEvents)
 	inner.HandleFunc("GET /_test/violations", s.getViolations)
 	inner.HandleFunc("POST /_test/reset", s.postReset)
+	s.loginControl(inner)
 	// A page of another origin that is open in the developer's browser must not
 	// steer the server, nor read it under a name of its own for 127.0.0.1.
 	mux.Handle("/_test/", s.controlOnly(http.NewCrossOriginProtection().Handler(inner)))

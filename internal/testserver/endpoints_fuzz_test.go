@@ -67,9 +67,10 @@ func FuzzEndpoints(f *testing.F) {
 	f.Add(uint8(7), "", "", "Bearer a.b.c", "authtest_browser=x")
 	f.Add(uint8(8), "id_token_hint=a.b.c&post_logout_redirect_uri=http://127.0.0.1/", "", "DPoP x", "authtest_browser=\"")
 	f.Add(uint8(5), "client_id=service&client_secret=service-secret&token=rt_x", "application/x-www-form-urlencoded", "", "")
+	var log bytes.Buffer
+	b := logged(f, &log, nil)
 	f.Fuzz(func(t *testing.T, which uint8, input, kind, authorization, cookie string) {
-		var log bytes.Buffer
-		b := logged(t, &log, nil)
+		log.Reset()
 		method, path, _ := strings.Cut(surface()[int(which)%len(surface())], " ")
 		r := request(method, path, kind, input)
 		if method == http.MethodGet {

@@ -14,6 +14,7 @@ func (s *Server) pageRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+interactionPath, s.page(s.interactionAction))
 	mux.HandleFunc("GET "+devicePath, s.page(s.devicePage))
 	mux.HandleFunc("POST "+devicePath, s.page(s.deviceAction))
+	s.logoutRoutes(mux)
 	s.dashboardRoutes(mux)
 }
 

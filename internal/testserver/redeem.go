@@ -65,7 +65,7 @@ func (s *Server) enter(ctx context.Context, sess session, with start) (Tokens, e
 			return err
 		}
 		if with.nonce != "" {
-			if tokens.ID, err = s.mint.idToken(t.session, access, tokens.Access, with.nonce); err != nil {
+			if tokens.ID, err = s.mint.idToken(t.session, s.shown(access), tokens.Access, with.nonce); err != nil {
 				return err
 			}
 		}
@@ -105,7 +105,7 @@ func (s *Server) mintAccess(sess session, refresh, scope string, cnf confirmatio
 	if err != nil {
 		return Tokens{}, accessToken{}, err
 	}
-	id, err := s.mint.idToken(sess, row, access, "")
+	id, err := s.mint.idToken(sess, s.shown(row), access, "")
 	if err != nil {
 		return Tokens{}, accessToken{}, err
 	}

@@ -197,8 +197,9 @@ type Server struct {
 	watchers       watchers
 	swept          atomic.Int64 // when the store was swept, in milliseconds
 
-	parent *Server // whose issuer this one is; nil for none
-	name   string  // of the issuer, there
+	like   func() Config // what New was given; a function, so that printing a server shows no secret
+	parent *Server       // whose issuer this one is; nil for none
+	name   string        // of the issuer, there
 
 	mu       sync.Mutex // guards closed and children; never held across I/O, timers or callbacks
 	closed   bool
@@ -210,6 +211,7 @@ type Server struct {
 
 // New builds a server. It starts nothing: serve its Handler.
 func New(cfg Config) (*Server, error) {
+	given := cfg
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -242,6 +244,7 @@ func New(cfg Config) (*Server, error) {
 	s.insecureCookie = cfg.InsecureCookie
 	s.controlKey = cfg.ControlKey
 	s.ledger = newLedger(&s.watchers, cfg.EarlyRefresh)
+	s.like = func() Config { return given }
 	s.swept.Store(s.now().UnixMilli())
 	s.handler = marked(s.onTime(s.dispatch(s.atProfilePath(s.routes()))))
 	return s, nil
