@@ -71,7 +71,7 @@ func (s *Server) proofOutcome(x *exchange, err error) Outcome {
 
 // refusal is the answer in the dialect of the request.
 func (x *exchange) refusal(o Outcome) reply {
-	if !strings.HasPrefix(x.r.URL.Path, "/oauth/") && o != NonceNeeded {
+	if (x.dialect == JSON || x.endpoint == Devices) && o != NonceNeeded {
 		return jsonError(o)
 	}
 	status, code, description := oauthRefusal(o)

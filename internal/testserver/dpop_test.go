@@ -331,3 +331,23 @@ func revoked(t *testing.T, b bench, h holder) *http.Request {
 	require.NoError(t, b.RevokeAccessToken(access))
 	return h.shown(t, request(http.MethodGet, "/api/dpop", "", ""), access, b.Now())
 }
+
+// Guards that the jti is put and judged in one step: of a proof that arrives
+// many times at once, one copy is good.
+func TestOfOneProofSentManyTimesAtOnceOneIsGood(t *testing.T) {
+	b, h := start(t, "strict", nil), newHolder(t)
+	proof := h.proof(t, http.MethodPost, tokenPath, b.Now())
+	outcomes := make(chan testserver.Outcome, 32)
+	for range cap(outcomes) {
+		go func() {
+			r := formRequest(tokenPath, passwordForm(""))
+			r.Header.Set("DPoP", proof)
+			outcomes <- b.do(r).outcome()
+		}()
+	}
+	count := make(map[testserver.Outcome]int)
+	for range cap(outcomes) {
+		count[<-outcomes]++
+	}
+	assert.Equal(t, map[testserver.Outcome]int{testserver.LoggedIn: 1, testserver.ProofInvalid: 31}, count)
+}

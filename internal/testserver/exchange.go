@@ -24,6 +24,7 @@ type exchange struct {
 	w        http.ResponseWriter
 	r        *http.Request
 	endpoint Endpoint
+	dialect  Dialect
 
 	presented string // the refresh token, at the token endpoint
 	session   string // its session, for the book

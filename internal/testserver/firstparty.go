@@ -30,7 +30,7 @@ type jsonHandler func(*exchange, credentials) (*reply, func() reply)
 // that is.
 func (s *Server) jsonEndpoint(e Endpoint, h jsonHandler, token func(*http.Request, credentials) string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{w: w, r: r, endpoint: e, client: s.clients.first}
+		x := &exchange{w: w, r: r, endpoint: e, dialect: JSON, client: s.clients.first}
 		body, refusal := readJSON(w, r)
 		x.user, x.device = body.Username, body.Device
 		if e == Refresh || e == Revoke {
