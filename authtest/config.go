@@ -87,6 +87,10 @@ type Config struct {
 	// refresh when their user says so.
 	EarlyRefresh time.Duration
 
+	// Database is where the server keeps users, sessions, keys and codes, which a
+	// restart then knows and other servers share; in memory.
+	Database Database
+
 	// TellExpiry adds refresh_token_timeout and authorization_expires_in, in
 	// seconds, to the token answers of the OAuth dialect.
 	TellExpiry bool

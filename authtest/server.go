@@ -93,6 +93,9 @@ func newInner(cfg Config, url string) (*testserver.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if inner.Store, err = cfg.Database.store(); err != nil {
+		return nil, err
+	}
 	s, err := testserver.New(inner)
 	if err != nil {
 		return nil, fmt.Errorf("authtest: %w", err)

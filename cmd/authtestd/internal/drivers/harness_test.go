@@ -218,3 +218,11 @@ func (p place) active(tb testing.TB, session string) int {
 	require.NoError(tb, err)
 	return n
 }
+
+// closed is a database that answers nothing any more.
+func closed(tb testing.TB) *sql.DB {
+	tb.Helper()
+	db, _ := fresh(tb, "sqlite").open(tb)
+	require.NoError(tb, db.Close())
+	return db
+}
