@@ -21,6 +21,7 @@ else
 	has dbus-send || packages="$packages dbus-bin"
 	# The command is driven by what its users drive it with.
 	has curl || packages="$packages curl"
+	has chromium || packages="$packages chromium"
 	# The race detector needs cgo.
 	has "$(go env CC)" || packages="$packages gcc libc6-dev"
 fi

@@ -38,7 +38,9 @@ func withBinary(tests func() int) int {
 	if err := cmd.Run(); err != nil {
 		panic(err)
 	}
-	return tests()
+	code := tests()
+	chromium.stop()
+	return code
 }
 
 // program is a running authtestd.

@@ -162,3 +162,13 @@ func (s *Server) sessionsAction(_ http.ResponseWriter, r *http.Request) reply {
 	}
 	return s.showDashboard(r, done, "")
 }
+
+// profileAction is POST of profileForm.
+func (s *Server) profileAction(_ http.ResponseWriter, r *http.Request) reply {
+	p, err := ProfileNamed(r.PostForm.Get("profile"))
+	if err != nil {
+		return s.showDashboard(r, "", "There is no such profile.")
+	}
+	s.SetProfile(p)
+	return s.showDashboard(r, "The server is "+p.Name+" from now on.", "")
+}

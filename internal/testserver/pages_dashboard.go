@@ -14,6 +14,8 @@ const (
 	clockForm     = "/_test/ui/clock"
 	faultsForm    = "/_test/ui/faults"
 	sessionsForm  = "/_test/ui/sessions"
+	profileForm   = "/_test/ui/profile"
+	keyForm       = "/_test/ui/key"
 	familyPath    = "/_test/ui/session/" // and the id
 	requestPath   = "/_test/ui/request/" // and the number
 )
@@ -26,12 +28,14 @@ const (
 
 type dashboardData struct {
 	Base, Done, Problem string
+	Name                string // of the profile
 	Live                bool
 	Profile             []fact
 	Clock               []fact
 	Stats               []fact
 	Rules               []ruleRow
 	Quick               []quickFault
+	Profiles            []Profile
 	Endpoints           []Endpoint
 	Stages              []Stage
 	Sessions            []dashboardSession
@@ -58,27 +62,6 @@ type exchangeRow struct {
 	At, Kind string
 }
 
-// operator is the handler of a page of the dashboard. It is no exchange: who
-// watches does not want to see himself, and no fault may lock him out.
-func (s *Server) operator(h func(http.ResponseWriter, *http.Request) reply) http.HandlerFunc {
-	return s.guarded(func(w http.ResponseWriter, r *http.Request) {
-		if !s.begin() {
-			panic(http.ErrAbortHandler)
-		}
-		defer s.running.Done()
-		rep := s.readPageForm(w, r)
-		if rep == nil {
-			answer := h(w, r)
-			rep = &answer
-		}
-		for name, values := range rep.Header {
-			w.Header()[name] = values
-		}
-		w.WriteHeader(rep.status())
-		_, _ = w.Write([]byte(rep.Body))
-	}).ServeHTTP
-}
-
 func (s *Server) dashboard(_ http.ResponseWriter, r *http.Request) reply {
 	return s.showDashboard(r, "", "")
 }
@@ -86,9 +69,9 @@ func (s *Server) dashboard(_ http.ResponseWriter, r *http.Request) reply {
 // showDashboard says what was done, or what could not be.
 func (s *Server) showDashboard(r *http.Request, done, problem string) reply {
 	d := dashboardData{
-		Base: s.path, Done: done, Problem: problem, Live: r.Method == http.MethodGet && r.URL.Query().Has("live"),
+		Base: s.path, Name: s.profileTitle(), Done: done, Problem: problem, Live: r.Method == http.MethodGet && r.URL.Query().Has("live"),
 		Profile: s.profileFacts(), Clock: s.clockFacts(), Stats: statsFacts(s.Stats(), s.MaxRedemptions()),
-		Rules: s.ruleRows(), Quick: quickFaults(), Endpoints: endpoints(), Stages: stages()[1:],
+		Rules: s.ruleRows(), Quick: quickFaults(), Profiles: Profiles(), Endpoints: endpoints(), Stages: stages()[1:],
 		Violations: s.Violations(),
 	}
 	if err := s.addSessions(r, &d); err != nil {

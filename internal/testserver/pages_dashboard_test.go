@@ -137,3 +137,75 @@ func TestTheDashboardIsNoExchange(t *testing.T) {
 	assert.Equal(t, http.StatusOK, b.visitor().open("/_test/").Code)
 	assert.Empty(t, b.Exchanges(testserver.AnyEndpoint))
 }
+
+// A family that forks shows each branch; one that does not stays a list,
+// however long it is.
+func TestAFamilyThatForksShowsItsBranches(t *testing.T) {
+	b := start(t, "grace", func(c *testserver.Config) {
+		c.Profile.Replay = testserver.Replay{Mode: testserver.Fork, Window: time.Minute}
+	})
+	first := b.loginOn(t, "alice", "laptop")
+	for range 3 {
+		require.Equal(t, http.StatusOK, b.refresh(first.Refresh).Code)
+	}
+	body := b.visitor().open("/_test/ui/session/" + first.Session).Body.String()
+	assert.Equal(t, 3, strings.Count(body, `<ol class="fork">`))
+	assert.Equal(t, 3, strings.Count(body, `<div class="node active"`))
+
+	long := b.loginOn(t, "alice", "phone")
+	for range 250 {
+		_, long.Refresh = b.refresh(long.Refresh).tokens()
+	}
+	body = b.visitor().open("/_test/ui/session/" + long.Session).Body.String()
+	assert.Equal(t, 200, strings.Count(body, `<div class="node`))
+	assert.Equal(t, 1, strings.Count(body, `<div class="node active"`), "the newest are shown")
+	assert.NotContains(t, body, `<ol class="fork">`)
+	assert.Contains(t, body, "51 older ones are not shown.")
+}
+
+func TestTheDashboardSwitchesTheProfile(t *testing.T) {
+	b := start(t, "strict", nil)
+	u := b.visitor()
+	u.submit("/_test/ui/profile", "profile", "grace").shows(t, "The server is grace from now on.", `<option selected>grace`)
+	assert.Equal(t, http.StatusBadRequest, u.submit("/_test/ui/profile", "profile", "nonesuch").Code)
+	tokens := b.login(t)
+	b.refresh(tokens.Refresh)
+	assert.Equal(t, testserver.ReplayedSame, b.refresh(tokens.Refresh).outcome())
+}
+
+// The dashboard is for whoever may use the control plane, and a name that
+// somebody else gave this machine does not count (DNS rebinding).
+func TestTheDashboardIsForThisMachineOrTheKey(t *testing.T) {
+	const key = "the-key-that-was-printed"
+	for _, keyed := range []bool{false, true} {
+		b := start(t, "strict", func(c *testserver.Config) {
+			if keyed {
+				c.ControlKey = key
+			}
+		})
+		tokens := b.login(t)
+		u := b.visitor()
+		u.from = "192.0.2.7:4711"
+		for _, path := range []string{"/_test/", "/_test/ui/decoder", "/_test/ui/session/" + tokens.Session} {
+			a := u.open(path)
+			assert.Equal(t, http.StatusForbidden, a.Code, path)
+			assert.NotContains(t, a.Body.String(), tokens.Session, path)
+		}
+		assert.Equal(t, http.StatusForbidden, u.submit("/_test/ui/sessions", "action", "access").Code)
+		assert.Equal(t, http.StatusForbidden, u.submit("/_test/ui/key", "key", "").Code)
+		assert.Equal(t, http.StatusForbidden, u.submit("/_test/ui/key", "key", "guess").Code)
+		a := u.submit("/_test/ui/key", "key", key)
+		if !keyed {
+			assert.Equal(t, http.StatusForbidden, a.Code)
+			continue
+		}
+		assert.Equal(t, http.StatusSeeOther, a.Code)
+		assert.NotContains(t, a.Header().Get("Set-Cookie"), key)
+		u.open("/_test/").shows(t, tokens.Session)
+
+		rebound := b.visitor()
+		r := request(http.MethodGet, "/_test/", "", "")
+		r.Host = "evil.example"
+		assert.Equal(t, http.StatusForbidden, rebound.send(r).Code)
+	}
+}

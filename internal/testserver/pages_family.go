@@ -12,17 +12,21 @@ type familyData struct {
 	Base, ID  string
 	Facts     []fact
 	Live      bool
-	Roots     []*familyNode
+	Chains    [][]*familyNode
+	Older     int
 	Exchanges []exchangeRow
 }
+
+// shownTokens is what fits on a page: the newest of the family.
+const shownTokens = 200
 
 // familyNode is one refresh token and those that came out of it.
 type familyNode struct {
 	Mark, State, Issued, Used, Expires string
 	Class, Kind                        string
 	Generation, Replays                int64
-	By                                 []Exchange // that presented it
-	Children                           []*familyNode
+	By                                 []Exchange      // that presented it
+	Forks                              [][]*familyNode // a chain for each child, where there are several
 }
 
 // family is the page of one session: which refresh token came out of which,
@@ -52,7 +56,8 @@ func (s *Server) family(_ http.ResponseWriter, r *http.Request) reply {
 		}
 		d.Exchanges = append(d.Exchanges, exchangeRow{e, clockTime(e.Time), exchangeKind(e)})
 	}
-	d.Roots = familyTree(tokens, by)
+	d.Older = max(0, len(tokens)-shownTokens)
+	d.Chains = familyTree(tokens[d.Older:], by)
 	return s.show(r, view{name: "family", title: "Token family", width: "full", nav: dashboardPath, data: d})
 }
 
@@ -79,21 +84,39 @@ func orDash(s string) string {
 	return s
 }
 
-// familyTree puts each token under its parent. They come in the order of
-// issue, so a parent is there before its children.
-func familyTree(tokens []refreshToken, by map[string][]Exchange) (roots []*familyNode) {
+// familyTree makes a chain of the tokens that followed each other, and begins
+// new ones only where a token has several children: most never have, and a
+// family of a thousand generations would else march off the page.
+func familyTree(tokens []refreshToken, by map[string][]Exchange) (chains [][]*familyNode) {
 	nodes := make(map[digest]*familyNode, len(tokens))
+	children := make(map[digest][]refreshToken)
 	for _, t := range tokens {
 		n := newFamilyNode(t)
 		n.By = by[n.Mark]
 		nodes[t.hash] = n
-		if parent := nodes[t.parent]; parent != nil {
-			parent.Children = append(parent.Children, n)
-		} else {
-			roots = append(roots, n)
+		children[t.parent] = append(children[t.parent], t)
+	}
+	var chain func(refreshToken) []*familyNode
+	chain = func(t refreshToken) (out []*familyNode) {
+		for {
+			n := nodes[t.hash]
+			out = append(out, n)
+			next := children[t.hash]
+			if len(next) != 1 {
+				for _, child := range next {
+					n.Forks = append(n.Forks, chain(child))
+				}
+				return out
+			}
+			t = next[0]
 		}
 	}
-	return roots
+	for _, t := range tokens {
+		if nodes[t.parent] == nil {
+			chains = append(chains, chain(t))
+		}
+	}
+	return chains
 }
 
 func newFamilyNode(t refreshToken) *familyNode {

@@ -29,7 +29,9 @@ func (s *Server) dashboardRoutes(mux *http.ServeMux) {
 		"GET " + requestPath + "{number}": s.request,
 		"GET " + decoderPath:              s.decoder,
 		"POST " + decoderPath:             s.decoder,
+		"POST " + profileForm:             s.profileAction,
 	} {
 		mux.HandleFunc(pattern, s.operator(h))
 	}
+	mux.Handle("POST "+keyForm, s.guarded(s.keyAction))
 }

@@ -21,15 +21,17 @@ type visitor struct {
 	bench
 	cookies map[string]string
 	site    string // Sec-Fetch-Site of its forms
+	from    string
 }
 
 func (b bench) visitor() *visitor {
-	return &visitor{bench: b, cookies: map[string]string{}, site: "same-origin"}
+	return &visitor{bench: b, cookies: map[string]string{}, site: "same-origin", from: "127.0.0.1:4711"}
 }
 
 func (b *visitor) send(r *http.Request) answer {
 	r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
 	r.Header.Set("Sec-Fetch-Site", b.site)
+	r.RemoteAddr = b.from
 	for name, value := range b.cookies {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
@@ -358,4 +360,27 @@ func (b bench) loginOn(t *testing.T, user, device string) testserver.Tokens {
 	tokens, err := b.Login(user, device)
 	require.NoError(t, err)
 	return tokens
+}
+
+// OpenID Connect RP-Initiated Logout: without a proof of who asks, the user is
+// asked.
+func TestALogoutIsConfirmed(t *testing.T) {
+	u := start(t, "strict", nil).visitor()
+	u.signIn(t)
+	page := u.open("/oauth/end_session?client_id=cli&state=s&post_logout_redirect_uri=" + url.QueryEscape(callback)).Header().Get("Location")
+	id := page[strings.LastIndex(page, "=")+1:]
+	a := u.open(page)
+	a.shows(t, "cli asks to sign you out")
+	assert.Contains(t, a.Header().Get("Content-Security-Policy"), "form-action 'self' http://127.0.0.1:4711;")
+	assert.Equal(t, http.StatusOK, u.open("/sessions").Code)
+	to, params := u.submit("/oauth/logout", "request", id).redirect(t)
+	assert.Equal(t, callback, to)
+	assert.Equal(t, "s", params.Get("state"))
+	assert.Equal(t, http.StatusSeeOther, u.open("/sessions").Code)
+	assert.Equal(t, http.StatusBadRequest, u.submit("/oauth/logout", "request", id).Code)
+
+	u.signIn(t)
+	page = u.open("/oauth/end_session").Header().Get("Location")
+	a = u.submit("/oauth/logout", "request", page[strings.LastIndex(page, "=")+1:])
+	u.open(a.Header().Get("Location")).shows(t, "You are signed out of this browser.")
 }

@@ -57,6 +57,8 @@ func (r *Rule) Remove() {
 
 // faults are the rules, scripts and gates in force.
 type faults struct {
+	seed uint64 // Config.Seed
+
 	mu      sync.Mutex // guards what follows and the counts of the rules; never held across I/O, timers or callbacks
 	last    int        // id given
 	rules   []*Rule
@@ -76,7 +78,7 @@ func (f *faults) add(fault Fault) *Rule {
 }
 
 func newRule(f *faults, fault Fault) *Rule {
-	return &Rule{fault: fault, set: f, random: rand.New(rand.NewPCG(fault.Seed, fault.Seed))} //nolint:gosec // to be repeated
+	return &Rule{fault: fault, set: f, random: rand.New(rand.NewPCG(fault.Seed, fault.Seed+f.seed))} //nolint:gosec // to be repeated
 }
 
 // due counts the request at every rule that it matches, and returns the first

@@ -83,6 +83,10 @@ type Config struct {
 	// clients that do not send such a one over plain HTTP to loopback.
 	InsecureCookie bool
 
+	// Seed varies what Probability and Jitter of the rules come to; with the same
+	// one they come to the same.
+	Seed uint64
+
 	TokenDelay time.Duration    // latency of a refresh; none
 	Store      Store            // one in memory
 	Log        *slog.Logger     // nowhere
@@ -229,7 +233,7 @@ func New(cfg Config) (*Server, error) {
 		host: issuer.Host, tokenDelay: cfg.TokenDelay,
 		path: issuer.EscapedPath(), approver: cfg.AutoApprove, interval: cfg.DeviceInterval,
 		clients: newClients(cfg.Clients), store: cfg.Store, documents: scopedTo(issuer.EscapedPath(), cfg.Store.documents()),
-		faults: &faults{}, log: cfg.Log, clock: cfg.Now,
+		faults: &faults{seed: cfg.Seed}, log: cfg.Log, clock: cfg.Now,
 		done: make(chan struct{}),
 	}
 	s.tellExpiry = cfg.TellExpiry
