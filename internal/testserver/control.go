@@ -272,6 +272,7 @@ func (s *Server) Reset() {
 	s.offset.Store(0)
 	s.Skew(0)
 	s.SetAccessLag(0)
+	s.demo.clear()
 }
 
 // getEvents streams every event as it happens (server-sent events).

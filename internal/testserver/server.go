@@ -195,6 +195,7 @@ type Server struct {
 	skew   atomic.Int64 // of the reported clock, see clock.go
 	lag    atomic.Int64 // see SetAccessLag
 
+	demo           demo         // what its endpoints remember
 	insecureCookie bool         // see Config.InsecureCookie
 	controlKey     string       // see Config.ControlKey
 	exchanges      atomic.Int64 // requests so far
@@ -301,6 +302,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /healthz", s.healthz)
 	s.controlRoutes(mux)
 	s.cookieRoutes(mux)
+	s.demoRoutes(mux)
 	s.pageRoutes(mux)
 	return mux
 }
