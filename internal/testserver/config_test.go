@@ -19,9 +19,14 @@ func TestAConfigIsCheckedAtOnceAndWhole(t *testing.T) {
 	assert.Equal(t, `testserver: Issuer must be an absolute URL
 testserver: AccessTTL, IdleTTL and AbsoluteTTL must be at least a second
 testserver: MaxRefreshes must not be negative
-testserver: TokenDelay and the replay window must not be negative
+testserver: TokenDelay and the numbers of the profile must not be negative
 testserver: Users need names of their own
 testserver: Clients need ids of their own`, err.Error())
+
+	for _, r := range []testserver.Replay{{Window: -1}, {AncestorWindow: -1}, {RaceWait: -1}, {Hold: -1}, {Max: -1}} {
+		_, err = testserver.New(testserver.Config{Issuer: "http://auth.test", Profile: testserver.Profile{Name: "custom", Replay: r}})
+		assert.EqualError(t, err, "testserver: TokenDelay and the numbers of the profile must not be negative")
+	}
 
 	_, err = testserver.ProfileNamed("nothing")
 	assert.EqualError(t, err, `testserver: there is no profile "nothing"`)

@@ -113,6 +113,11 @@ type Replay struct {
 	HoldUntold bool
 }
 
+// sound reports whether no duration or count is negative.
+func (r Replay) sound() bool {
+	return min(r.Window, r.AncestorWindow, r.RaceWait, r.Hold) >= 0 && r.Max >= 0
+}
+
 // Policy holds the numbers and choices that decide the life of a session.
 type Policy struct {
 	AccessTTL    time.Duration

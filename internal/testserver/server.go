@@ -139,8 +139,8 @@ func (c Config) check() error {
 	if c.MaxRefreshes < 0 {
 		fail("MaxRefreshes must not be negative")
 	}
-	if c.TokenDelay < 0 || c.Profile.Replay.Window < 0 {
-		fail("TokenDelay and the replay window must not be negative")
+	if c.TokenDelay < 0 || !c.Profile.Replay.sound() {
+		fail("TokenDelay and the numbers of the profile must not be negative")
 	}
 	if !slices.Contains([]Algorithm{"", ES256, RS256, EdDSA}, c.SigningAlgorithm) {
 		fail("there is no algorithm %q", c.SigningAlgorithm)

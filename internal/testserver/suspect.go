@@ -86,7 +86,7 @@ func (s *Server) report(x *exchange, rep reply) {
 // anything.
 func suspicionOf(o Outcome) Suspicion {
 	switch o {
-	case ReuseDetected:
+	case ReuseDetected, ReplayRefused:
 		return Reuse
 	case WrongClient:
 		return ForeignClient

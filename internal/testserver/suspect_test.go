@@ -79,6 +79,10 @@ func TestEveryRefusedRefreshHasALine(t *testing.T) {
 		{testserver.Unknown, "", func(*testing.T, bench) *http.Request { return oauth().request("rt_garbage") }},
 		{testserver.MissingToken, "", func(*testing.T, bench) *http.Request { return oauth().request("") }},
 		{testserver.ReuseDetected, testserver.Reuse, after(func(b bench, tok testserver.Tokens) { b.refresh(tok.Refresh) })},
+		{testserver.ReplayRefused, testserver.Reuse, after(func(b bench, tok testserver.Tokens) {
+			b.SetProfile(testserver.Profile{Name: "custom", Replay: testserver.Replay{Mode: testserver.Reject}})
+			b.refresh(tok.Refresh)
+		})},
 		{testserver.SessionRevoked, testserver.RefreshOver, after(func(b bench, tok testserver.Tokens) { _ = b.RevokeSession(tok.Session, "admin") })},
 		{testserver.SessionExpired, testserver.RefreshOver, after(func(b bench, _ testserver.Tokens) { b.Advance(8 * 24 * time.Hour) })},
 		{testserver.VersionBumped, testserver.RefreshOver, after(func(b bench, _ testserver.Tokens) { _ = b.RevokeUser("alice") })},
