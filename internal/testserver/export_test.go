@@ -1,7 +1,10 @@
 package testserver
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"time"
 
@@ -133,4 +136,15 @@ func (s *Server) LiveTokens(id string) (byBranch map[int64]int, err error) {
 		return err
 	})
 	return byBranch, err
+}
+
+// EchoFrame reads a frame of a client and writes it back.
+func EchoFrame(r io.Reader) (payload, echo []byte, code int) {
+	op, payload, code := readFrame(bufio.NewReader(r))
+	if code != 0 {
+		return nil, nil, code
+	}
+	var out bytes.Buffer
+	_ = writeFrame(&out, op, payload) // into memory: cannot fail
+	return payload, out.Bytes(), 0
 }

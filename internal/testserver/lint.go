@@ -166,7 +166,7 @@ func (s *Server) judge(x *exchange, o Outcome) {
 		}
 	}
 	judgeLogin(x, violate)
-	token, ok := bearer(x.r)
+	token, _, ok := credentialsOf(x.r)
 	if x.endpoint != API || x.seen.Status != http.StatusUnauthorized || !ok {
 		return
 	}

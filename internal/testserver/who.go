@@ -7,7 +7,7 @@ type who struct{ client, session, device, user string }
 // header or the form of a login. It checks nothing.
 func (s *Server) who(x *exchange) who {
 	id := x.session
-	if token, ok := bearer(x.r); ok && id == "" {
+	if token, _, ok := credentialsOf(x.r); ok && id == "" {
 		if c, err := s.mint.readAccess(token); err == nil {
 			id = c.Session
 		}
