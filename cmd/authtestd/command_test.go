@@ -61,6 +61,8 @@ func TestItListensOnLoopbackUnlessToldOtherwise(t *testing.T) {
 	}
 	p := run(t, "-addr", "0.0.0.0:0", "-unsafe-listen")
 	assert.Regexp(t, `^http://127\.0\.0\.1:\d+$`, p.url(), "a wildcard is no name for an issuer")
+	assert.Len(t, p.env["AUTHTEST_KEY"], 26, "others can reach the control plane")
+	assert.Empty(t, run(t).env["AUTHTEST_KEY"])
 }
 
 func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
@@ -80,6 +82,12 @@ func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 		{"-issuer", "nowhere"},
 		{"-addr", "127.0.0.1"},
 		{"-cert-file", "x"},
+		{"-db", "mysql:x"},
+		{"-db", "sqlite:"},
+		{"-db", "sqlite:" + filepath.Join(t.TempDir(), "none", "x.db")},
+		{"-db", "postgres:host=127.0.0.1 port=1 password=hidden"},
+		{"-scenario", "nonesuch.json"},
+		{"-seed", "-1"},
 		{"serve"},
 		{"-nonesuch"},
 	} {
@@ -87,6 +95,7 @@ func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 		assert.Equal(t, 2, code, "%s", args)
 		assert.NotEmpty(t, stderr, "%s", args)
 		assert.Empty(t, stdout, "%s", args)
+		assert.NotContains(t, stderr, "hidden")
 	}
 	code, _, stderr := authtestd.Refused(t.Context(), "-help")
 	assert.Zero(t, code)
@@ -151,4 +160,56 @@ func TestTheRootOfACloneKnowsTheCommand(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Contains(t, string(out), "pawl/internal/testserver\n")
+}
+
+func TestAScenarioIsInForceFromTheStart(t *testing.T) {
+	t.Parallel()
+	needs(t, "curl")
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		name = filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+		return name
+	}
+	file := write("once.json", `{"faults": [{"on": "login", "answer": {"status": 503}}]}`)
+	for _, met := range []bool{true, false} {
+		p := run(t, "-report", "-scenario", file)
+		if met {
+			status, _ := curl(t, p.url()+"/login", "--json", `{"username":"alice","password":"secret"}`)
+			assert.Equal(t, "503", status)
+		}
+		code, out := p.stop(t, os.Interrupt)
+		if met {
+			assert.Zero(t, code)
+		} else {
+			assert.Equal(t, 1, code, "a fault that met no request has tested nothing")
+			assert.Contains(t, strings.Join(out, "\n"), "never fired: fault on login at before-handler")
+		}
+	}
+	for name, bad := range map[string]string{"misspelt.json": `{"fault": []}`, "wrong.json": `{"faults": [{"on": "x", "drop": true}]}`, "cut.json": `{`} {
+		code, _, stderr := authtestd.Refused(t.Context(), "-addr", "127.0.0.1:0", "-scenario", write(name, bad))
+		assert.Equal(t, 2, code, name)
+		assert.Contains(t, stderr, name)
+	}
+	p := run(t, "-scenario", write("greeting.json", `{"faults": [{"at": "on-accept", "reset": true}]}`))
+	_, err := exec.Command("curl", "-sS", p.url()+"/healthz").Output()
+	assert.Error(t, err, "the first connection was to be reset")
+	status, _ := curl(t, p.url()+"/healthz")
+	assert.Equal(t, "200", status)
+}
+
+func TestADatabaseOutlivesTheProcess(t *testing.T) {
+	t.Parallel()
+	needs(t, "curl")
+	database := "sqlite:" + filepath.Join(t.TempDir(), "state.db")
+	first := run(t, "-db", database, "-issuer", "http://auth.test")
+	tk := login(t, first.local())
+	first.stop(t, syscall.SIGKILL)
+
+	second, third := run(t, "-db", database, "-issuer", "http://auth.test"), run(t, "-db", database, "-issuer", "http://auth.test")
+	status, body := curl(t, second.local()+"/refresh", "--json", `{"refreshToken":"`+tk.RefreshToken+`"}`)
+	require.Equal(t, "200", status, body)
+	unmarshal(t, body, &tk)
+	status, _ = curl(t, third.local()+"/api/me", "-H", "Authorization: Bearer "+tk.AccessToken)
+	assert.Equal(t, "200", status, "two servers over one database are one")
 }

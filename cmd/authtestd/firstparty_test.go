@@ -111,9 +111,14 @@ type tokens struct {
 	ExpiresIn                 int
 }
 
-func (p *program) login(t *testing.T) (tk tokens) {
+func (p *program) login(t *testing.T) tokens {
 	t.Helper()
-	status, body := curl(t, p.url()+"/login", "--json", `{"username":"alice","password":"secret","device":"test"}`)
+	return login(t, p.url())
+}
+
+func login(t *testing.T, url string) (tk tokens) {
+	t.Helper()
+	status, body := curl(t, url+"/login", "--json", `{"username":"alice","password":"secret","device":"test"}`)
 	require.Equal(t, "200", status, body)
 	require.NoError(t, json.Unmarshal([]byte(body), &tk))
 	return tk

@@ -18,6 +18,8 @@ import (
 type options struct {
 	addr, issuer, profile string
 	certFile              string
+	db, scenario          string
+	seed                  uint64
 	users                 []testserver.User
 	clients               []testserver.Client
 	access, idle          time.Duration
@@ -51,6 +53,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return err
 	})
 	flags.IntVar(&o.maxRefreshes, "max-refreshes", 0, "a session ends at the refresh after these `n`; 0: no limit")
+	flags.StringVar(&o.db, "db", "", "keep the state in sqlite:FILE or postgres:`DSN`, where a restart and a second process find it; in memory unless given")
+	flags.StringVar(&o.scenario, "scenario", "", "`file` of JSON with the faults, scripts, gates and clock to begin with")
+	flags.Uint64Var(&o.seed, "seed", 0, "of the `number`s that faults by chance draw")
 	flags.BoolVar(&o.tls, "tls", false, "serve HTTPS and HTTP/2 under a certificate made for this run")
 	flags.StringVar(&o.certFile, "cert-file", "", "where -tls writes its certificate, for clients to trust; a temporary `file` unless given")
 	flags.BoolVar(&o.report, "report", false, "at the end, print what clients did wrong, and exit with status 1 if they did")

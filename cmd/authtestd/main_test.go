@@ -114,6 +114,9 @@ func (p *program) stop(t *testing.T, with os.Signal) (int, []string) {
 
 func (p *program) url() string { return p.env["AUTHTEST_URL"] }
 
+// local is where it listens, whatever its issuer is called.
+func (p *program) local() string { return "http://" + p.env["AUTHTEST_ADDR"] }
+
 // curl runs the real one and returns the status and the body.
 func curl(t *testing.T, args ...string) (status, body string) {
 	t.Helper()

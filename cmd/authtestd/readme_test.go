@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write what is checked in: the transcrip
 
 // transcript is one recording in the README: the flags of the server, then a
 // block of commands, each followed by its output.
-var transcript = regexp.MustCompile("(?s)<!-- transcript: (.*?) -->\n```console\n(.*?)```\n")
+var transcript = regexp.MustCompile("(?s)<!-- transcript: ?(.*?) ?-->\n```console\n(.*?)```\n")
 
 func TestTheTranscriptsInTheReadmeAreCurrent(t *testing.T) {
 	t.Parallel()
@@ -98,6 +98,7 @@ func (p *program) timeless(s string) string {
 		{`eyJ[\w-]+\.[\w-]+\.[\w-]+`, "eyJ..."},
 		{`rt_[\w-]{43}`, "rt_..."},
 		{`ses_[A-Z0-9]+`, "ses_..."},
+		{`\r\n`, "\n"},
 		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`, "2026-01-02T03:04:05Z"},
 	} {
 		s = regexp.MustCompile(r.varying).ReplaceAllString(s, r.same)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-9a12f4e2/pawl/cmd/authtestd/internal/drivers"
 	"github.com/seed-9a12f4e2/pawl/internal/testserver"
 )
 
@@ -51,10 +53,9 @@ func (d *daemon) prepare(ctx context.Context, o options, log *slog.Logger) (err 
 	if issuer == "auto" {
 		issuer = autoIssuer(d.listener.Addr(), o.tls)
 	}
-	if d.inner, err = newServer(o, issuer, log); err != nil {
+	if err := d.build(ctx, o, issuer, log); err != nil {
 		return err
 	}
-	d.onClose(d.inner.Close)
 	d.http = &http.Server{
 		Handler: d.inner.Handler(), ReadHeaderTimeout: time.Minute,
 		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -65,10 +66,10 @@ func (d *daemon) prepare(ctx context.Context, o options, log *slog.Logger) (err 
 			return err
 		}
 	}
-	d.env = append(d.env,
-		[2]string{"AUTHTEST_URL", issuer},
-		[2]string{"AUTHTEST_TOKEN_URL", issuer + "/oauth/token"},
-		[2]string{"AUTHTEST_PID", strconv.Itoa(os.Getpid())})
+	d.tell("AUTHTEST_URL", issuer)
+	d.tell("AUTHTEST_TOKEN_URL", issuer+"/oauth/token")
+	d.tell("AUTHTEST_ADDR", d.listener.Addr().String()) // not the same where -issuer was given
+	d.tell("AUTHTEST_PID", strconv.Itoa(os.Getpid()))
 	return nil
 }
 
@@ -94,25 +95,85 @@ func autoIssuer(addr net.Addr, secure bool) string {
 	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
-func newServer(o options, issuer string, log *slog.Logger) (*testserver.Server, error) {
+// build makes the server that the flags describe.
+func (d *daemon) build(ctx context.Context, o options, issuer string, log *slog.Logger) error {
+	profile, err := o.serverProfile()
+	if err != nil {
+		return err
+	}
+	store, err := d.open(ctx, o.db)
+	if err != nil {
+		return fmt.Errorf("authtestd: -db: %w", err)
+	}
+	d.inner, err = testserver.New(testserver.Config{
+		Issuer: issuer, Profile: profile, Log: log, Users: o.users, Clients: o.clients, Store: store, Seed: o.seed,
+		AccessTTL: o.access, IdleTTL: o.idle, AbsoluteTTL: o.absolute, MaxRefreshes: o.maxRefreshes,
+		ControlKey: d.key(o),
+	})
+	if err != nil {
+		return fmt.Errorf("authtestd: %w", err)
+	}
+	d.onClose(d.inner.Close)
+	return d.begin(o.scenario)
+}
+
+// serverProfile is the one that was asked for, with its window.
+func (o options) serverProfile() (testserver.Profile, error) {
 	profile, err := testserver.ProfileNamed(o.profile)
 	if err != nil {
-		return nil, fmt.Errorf("authtestd: %w", err)
+		return profile, fmt.Errorf("authtestd: %w", err)
 	}
 	if o.graceGiven {
 		if profile.Replay.Mode == testserver.Strict && o.grace != 0 {
-			return nil, fmt.Errorf("authtestd: profile %s forgives nothing, so -grace has no meaning; try -profile grace", o.profile)
+			return profile, fmt.Errorf("authtestd: profile %s forgives nothing, so -grace has no meaning; try -profile grace", o.profile)
 		}
 		profile.Replay.Window = o.grace
 	}
-	s, err := testserver.New(testserver.Config{
-		Issuer: issuer, Profile: profile, Log: log, Users: o.users, Clients: o.clients,
-		AccessTTL: o.access, IdleTTL: o.idle, AbsoluteTTL: o.absolute, MaxRefreshes: o.maxRefreshes,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("authtestd: %w", err)
+	return profile, nil
+}
+
+// open opens the database; without one the state is in memory.
+func (d *daemon) open(ctx context.Context, name string) (testserver.Store, error) {
+	if name == "" {
+		return nil, nil
 	}
-	return s, nil
+	db, dialect, err := drivers.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	d.onClose(func() { _ = db.Close() })
+	return testserver.OpenSQL(ctx, db, dialect)
+}
+
+// key makes one for the control plane where others can reach the server, and
+// tells it to whoever started it.
+func (d *daemon) key(o options) string {
+	if host, _, err := net.SplitHostPort(o.addr); err == nil && loopback(host) {
+		return ""
+	}
+	key := rand.Text()
+	d.tell("AUTHTEST_KEY", key)
+	return key
+}
+
+// begin puts a scenario in force.
+func (d *daemon) begin(file string) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("authtestd: -scenario: %w", err)
+	}
+	defer f.Close()
+	scenario, err := testserver.ReadScenario(f)
+	if err == nil {
+		err = d.inner.Apply(scenario)
+	}
+	if err != nil {
+		return fmt.Errorf("authtestd: -scenario %s: %w", file, err)
+	}
+	return nil
 }
 
 // useTLS makes the certificate and writes it where clients find it.
@@ -131,7 +192,7 @@ func (d *daemon) useTLS(o options, issuer string) error {
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12,
 		ClientAuth: tls.RequestClientCert, // self-signed ones, too: RFC 8705 2.2
 	}
-	d.env = append(d.env, [2]string{"AUTHTEST_CA", name})
+	d.tell("AUTHTEST_CA", name)
 	return nil
 }
 
@@ -148,6 +209,8 @@ func writeCert(name string, encoded []byte) (string, func(), error) {
 	return f.Name(), func() { _ = os.Remove(f.Name()) }, errors.Join(err, f.Close())
 }
 
+func (d *daemon) tell(name, value string) { d.env = append(d.env, [2]string{name, value}) }
+
 // announce prints the ready lines. AUTHTEST_PID is the last of them.
 func (d *daemon) announce(w io.Writer) {
 	for _, v := range d.env {
@@ -160,11 +223,12 @@ func (d *daemon) announce(w io.Writer) {
 func (d *daemon) serve(ctx context.Context) error {
 	defer d.close()
 	ended := make(chan error, 1)
+	listener := d.inner.Listener(d.listener) // some faults are those of a connection
 	go func() {
 		if d.http.TLSConfig != nil {
-			ended <- d.http.ServeTLS(d.listener, "", "")
+			ended <- d.http.ServeTLS(listener, "", "")
 		} else {
-			ended <- d.http.Serve(d.listener)
+			ended <- d.http.Serve(listener)
 		}
 	}()
 	select {
