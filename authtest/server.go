@@ -15,6 +15,7 @@ type Server struct {
 	inner    *testserver.Server
 	url      string
 	http     *http.Server
+	door     door // the listener
 	client   *http.Client
 	identity *identity     // nil: no TLS
 	parent   *Server       // whose issuer it is, and whose listener; nil: it has its own
@@ -64,7 +65,7 @@ func serve(cfg Config, l net.Listener, url string, dial dialFunc, secure *identi
 		return nil, err
 	}
 	s := &Server{
-		inner: inner, url: url, served: make(chan struct{}), identity: secure,
+		inner: inner, url: url, served: make(chan struct{}), identity: secure, door: doorOf(l),
 		http:   &http.Server{Handler: inner.Handler(), ReadHeaderTimeout: time.Minute, TLSConfig: secure.server()},
 		client: &http.Client{Transport: newTransport(dial, secure)},
 		fatal:  func(format string, args ...any) { panic(fmt.Sprintf(format, args...)) },
@@ -72,9 +73,9 @@ func serve(cfg Config, l net.Listener, url string, dial dialFunc, secure *identi
 	go func() {
 		defer close(s.served)
 		if secure == nil {
-			_ = s.http.Serve(inner.Listener(l)) // ends with http.ErrServerClosed
+			_ = s.http.Serve(inner.Listener(s.door)) // ends with http.ErrServerClosed
 		} else {
-			_ = s.http.ServeTLS(inner.Listener(l), "", "")
+			_ = s.http.ServeTLS(inner.Listener(s.door), "", "")
 		}
 	}()
 	return s, nil
