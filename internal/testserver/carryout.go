@@ -188,9 +188,14 @@ func (r Replay) replayed(o Outcome) bool {
 	case ReplayedSame, Forked, Replaced:
 		return true
 	case OnlyAccess:
-		return !r.HoldUntold
+		return !r.held(o)
 	}
 	return false
+}
+
+// held reports whether the outcome answered a live token that is not rotated.
+func (r Replay) held(o Outcome) bool {
+	return o == Kept || o == OnlyAccess && r.HoldUntold
 }
 
 // kills reports whether the end of a session is that of its access tokens. It

@@ -237,12 +237,14 @@ func (l *ledger) tooEarly(session string, first, now time.Time) bool {
 	return l.early > 0 && !page.refused && expires.Sub(now) > l.early
 }
 
-// deliver books that an answer with the child of a refresh token reached its
-// client: from now on the parent has no business coming back.
+// deliver books that the answer to a refresh reached its client: if it held a
+// child of the refresh token, the parent has no business coming back from now.
 func (l *ledger) deliver(x *exchange, child digest, expires, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.delivered[x.redeemed.hash] = delivery{now, child}
+	if !x.redeemed.childless {
+		l.delivered[x.redeemed.hash] = delivery{now, child}
+	}
 	page := l.line(x.session)
 	page.expires, page.refused = expires, false
 	recent := slices.DeleteFunc(page.rotations, func(t time.Time) bool { return now.Sub(t) >= loopWindow })

@@ -99,16 +99,16 @@ func (s *Server) settle(x *exchange, r redemption, good func(Tokens, Outcome) re
 	if err != nil {
 		outcome = s.failure(x, err)
 	}
-	s.ledger.settle(outcome, s.rules().Replay.replayed(outcome))
-	if outcome.returned() {
+	rules := s.rules().Replay
+	s.ledger.settle(outcome, rules.replayed(outcome))
+	if outcome.returned() && !rules.held(outcome) {
 		s.ledger.returned(x, r.hash, delivered, s.now())
 	}
 	if !outcome.granted() {
 		return bad(outcome)
 	}
-	if tokens.Refresh != "" && tokens.Refresh != r.token {
-		x.redeemed = &r
-	}
+	r.childless = tokens.Refresh == "" || tokens.Refresh == r.token
+	x.redeemed = &r
 	return good(tokens, outcome)
 }
 

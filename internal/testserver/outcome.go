@@ -87,8 +87,7 @@ func (o Outcome) granted() bool {
 }
 
 // returned reports whether the outcome is that of a retired token that came
-// back. That of a held token is not told apart: its replacement was never
-// delivered.
+// back. That of one that is held and not told is not kept apart here.
 func (o Outcome) returned() bool {
 	switch o {
 	case ReplayedSame, Forked, Replaced, OnlyAccess, ReplayRefused, ReuseDetected:

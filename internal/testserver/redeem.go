@@ -118,13 +118,14 @@ func (s *Server) mintAccess(sess session, refresh, scope string, cnf confirmatio
 
 // redemption is a refresh token that was looked up and may be redeemed.
 type redemption struct {
-	sess  session      // as it was when it was found; read again under the lock,
-	found refreshToken // as is the token
-	at    time.Time    // when that was
-	hash  digest
-	token string
-	scope string // of the new access token: what was granted, or less
-	cnf   confirmation
+	sess      session      // as it was when it was found; read again under the lock,
+	found     refreshToken // as is the token
+	at        time.Time    // when that was
+	hash      digest
+	token     string
+	scope     string // of the new access token: what was granted, or less
+	cnf       confirmation
+	childless bool // set when the answer holds no new refresh token
 }
 
 // find looks a refresh token up. What is not one of ours, an access token

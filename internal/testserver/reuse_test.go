@@ -243,7 +243,7 @@ func TestAHeldTokenMayComeBackAlsoWhereItIsNotTold(t *testing.T) {
 		assert.Equal(t, testserver.OnlyAccess, b.refresh(token).outcome())
 	}
 	assert.Empty(t, b.rules())
-	assert.Zero(t, b.Stats().Replays)
+	assert.Zero(t, b.Stats().Replays+b.Stats().Recoveries, "it did not come back: it never went")
 }
 
 func TestAYoungTokenIsHeldAndAnOldOneRotated(t *testing.T) {
@@ -256,4 +256,29 @@ func TestAYoungTokenIsHeldAndAnOldOneRotated(t *testing.T) {
 	_, child := first.tokens()
 	assert.Equal(t, testserver.Kept, b.refresh(child).outcome())
 	assert.Equal(t, testserver.ReplayedSame, b.refresh(token).outcome())
+}
+
+func TestAHeldTokenIsNoExcuseForRefreshingTooOften(t *testing.T) {
+	for _, profile := range []string{"non-rotating", "firstparty-no-rotation"} {
+		b := start(t, profile, func(c *testserver.Config) { c.EarlyRefresh = time.Minute })
+		token := b.login(t).Refresh
+		b.Advance(14 * time.Minute)
+		b.refresh(token)
+		assert.Empty(t, b.rules())
+		b.Advance(time.Minute)
+		b.refresh(token)
+		assert.Equal(t, []string{testserver.RefreshEarly}, b.rules(), "the access token was fresh")
+	}
+}
+
+func TestWhoWasNeverToldTheChildMayAskAgainAndAgain(t *testing.T) {
+	b := startWith(t, testserver.Replay{Mode: testserver.AccessOnly, Window: time.Minute})
+	token := b.login(t).Refresh
+	b.fault(t, testserver.Fault{On: testserver.Refresh, At: testserver.AfterCommit, Drop: true})
+	require.True(t, b.refresh(token).dropped)
+	for range 2 {
+		assert.Equal(t, testserver.OnlyAccess, b.refresh(token).outcome())
+	}
+	assert.Empty(t, b.rules())
+	assert.Equal(t, 2, b.Stats().Recoveries)
 }
