@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -20,6 +21,9 @@ type authentication struct {
 	User string    `json:"user"`
 	Time time.Time `json:"time"`
 	ACR  string    `json:"acr"`
+	// Version is the user's at the time: it moves on when they are signed out
+	// everywhere, and this ends with all else.
+	Version int64 `json:"version,omitempty"`
 }
 
 // methodsOf are the amr values (RFC 8176 2) that lead to an acr.
@@ -47,9 +51,14 @@ func documentID(secret string) string {
 // signInBrowser remembers the user in the browser that sent r. The cookie is
 // new each time: one that was planted before the login is worth nothing after.
 func (s *Server) signInBrowser(w http.ResponseWriter, r *http.Request, a authentication) error {
+	u, err := s.store.user(r.Context(), a.User)
+	if err != nil {
+		return err
+	}
+	a.Version = u.version
 	s.forgetBrowser(r)
 	now, secret := s.now(), rand.Text()
-	_, err := putDocument(r.Context(), s.documents, now, kindBrowser, documentID(secret), a, now.Add(s.policy.AbsoluteTTL))
+	_, err = putDocument(r.Context(), s.documents, now, kindBrowser, documentID(secret), a, now.Add(s.policy.AbsoluteTTL))
 	if err == nil {
 		http.SetCookie(w, s.browserCookie(secret))
 	}
@@ -86,8 +95,17 @@ func (s *Server) signedIn(r *http.Request) (*authentication, error) {
 		return nil, nil
 	}
 	a, err := readDocument[authentication](r.Context(), s.documents, s.now(), kindBrowser, documentID(c.Value))
-	if a == nil || err != nil || !s.mayEnter(r.Context(), a.User) {
+	if a == nil || err != nil {
 		return nil, err
+	}
+	u, err := s.store.user(r.Context(), a.User)
+	switch {
+	case errors.Is(err, errUnknownUser):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !u.disabled.IsZero(), u.version != a.Version:
+		return nil, nil
 	}
 	return a, nil
 }

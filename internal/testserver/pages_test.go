@@ -210,8 +210,9 @@ func TestAllOthersAreSignedOutAtOnce(t *testing.T) {
 func TestSigningOutEverywhereAsksForThePassword(t *testing.T) {
 	b := start(t, "strict", nil)
 	laptop := b.loginOn(t, "alice", "laptop")
-	u := b.visitor()
+	u, elsewhere := b.visitor(), b.visitor()
 	u.signIn(t)
+	elsewhere.signIn(t)
 	u.submit("/ui/sessions", "action", "all").shows(t, "Sign out everywhere?", "Your password, once more")
 	a := u.submit("/ui/sessions", "action", "all", "password", "guess")
 	assert.Equal(t, http.StatusUnauthorized, a.Code)
@@ -222,6 +223,7 @@ func TestSigningOutEverywhereAsksForThePassword(t *testing.T) {
 	_, refresh := rotated.tokens()
 	assert.NotEqual(t, http.StatusOK, b.refresh(refresh).Code)
 	assert.Equal(t, http.StatusSeeOther, u.open("/sessions").Code, "the browser is still signed in")
+	assert.Equal(t, http.StatusSeeOther, elsewhere.open("/sessions").Code, "so is another one")
 }
 
 func TestAProgramStillGetsItsSessionsAsJSON(t *testing.T) {
