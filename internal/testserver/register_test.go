@@ -97,6 +97,7 @@ func TestABadRegistrationIsRefused(t *testing.T) {
 		"a fragment":                    {map[string]any{"redirect_uris": []string{"https://app.example/#x"}}, "invalid_redirect_uri"},
 		"plain HTTP elsewhere":          {map[string]any{"redirect_uris": []string{"http://app.example/"}}, "invalid_redirect_uri"},
 		"a scheme that is nobody's":     {map[string]any{"redirect_uris": []string{"myapp:/cb"}}, "invalid_redirect_uri"},
+		"a user":                        {map[string]any{"redirect_uris": []string{"https://me:pw@app.example/cb"}}, "invalid_redirect_uri"},
 		"no host":                       {map[string]any{"redirect_uris": []string{"https:///cb"}}, "invalid_redirect_uri"},
 		"a relative URI":                {map[string]any{"redirect_uris": []string{"/cb"}}, "invalid_redirect_uri"},
 		"a bad place after the logout":  {map[string]any{"redirect_uris": []string{callback}, "post_logout_redirect_uris": []string{"http://x.example"}}, "invalid_redirect_uri"},
