@@ -76,14 +76,25 @@ func TestACodeIsGoodOnceWhicheverServerIsShownIt(t *testing.T) {
 	})
 }
 
-// Guards the end of a document by the server's clock.
-func TestACodeEndsByTheServersClock(t *testing.T) {
+// Guards sweep: what has expired by the server's clock does not pile up.
+func TestACodeEndsByTheServersClockAndIsThenForgotten(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		n := p.serve(t, "strict", nil)
 		code, late := n.code(t), n.code(t)
 		assert.Equal(t, http.StatusOK, n.redeemCode(code).status)
 		n.Advance(time.Hour)
 		assert.Equal(t, http.StatusBadRequest, n.redeemCode(late).status)
+		if p.dsn == "" {
+			return
+		}
+		ending := func() (count int) {
+			require.NoError(t, p.peek.QueryRow(`SELECT count(*) FROM documents WHERE expires_at IS NOT NULL`).Scan(&count))
+			return count
+		}
+		assert.NotZero(t, ending())
+		n.Advance(8 * 24 * time.Hour)
+		n.login(t) // sweeps
+		assert.Zero(t, ending())
 	})
 }
 
