@@ -264,7 +264,7 @@ func TestALoginLeadsNowhereElse(t *testing.T) {
 	u := start(t, "strict", nil).visitor()
 	for to, want := range map[string]string{
 		"/device?user_code=BCDF-GHJK": "/device?user_code=BCDF-GHJK", "/sessions": "/sessions", "": "/sessions",
-		"https://evil.example.com/": "/sessions", "//evil.example.com/": "/sessions", `/\evil.example.com`: "/sessions",
+		"https://evil.example.com/": "/sessions", "//evil.example.com/": "/sessions", "///evil.example.com/": "/sessions", `/\evil.example.com`: "/sessions",
 		"javascript:alert(1)": "/sessions", "/\t/evil.example.com": "/sessions", "sessions": "/sessions", "http:/x": "/sessions",
 	} {
 		a := u.submit("/ui/login", "as", "alice", "to", to)
