@@ -27,7 +27,8 @@ type Exchange struct {
 }
 
 // Exchanges lists the latest 4096 requests on an endpoint that have been
-// answered or lost, in that order.
+// answered or lost, in that order. One whose answer is being read at this very
+// moment may be missing.
 func (s *Server) Exchanges(on Endpoint) []Exchange {
 	inner := s.inner.Exchanges(testserver.Endpoint(on))
 	out := make([]Exchange, len(inner))

@@ -186,16 +186,21 @@ func (s *Server) send(x *exchange, rep reply) {
 	if x.endpoint == API && rep.Status == http.StatusUnauthorized {
 		s.ledger.count(func(st *Stats) { st.APIUnauthorized++ })
 	}
-	// Asked before the write: a client may well hang up once it has its answer.
+	// Asked and booked before the write: a client may hang up or come back as
+	// soon as it has its answer. What then was not sent is struck out again.
 	gone := x.abandoned()
-	err := s.deliver(x, rep)
-	whole := err == nil && !gone
-	x.answered = whole
-	heard := whole && !x.spoiled && rep.tells()
+	heard := !gone && !x.spoiled && rep.tells()
 	if heard && x.redeemed != nil {
 		now := s.now()
 		s.ledger.deliver(x, digestOf(rep.message), earlier(now.Add(s.policy.AccessTTL), x.redeemed.sess.absolute), now)
 	}
+	defer func() {
+		if !x.answered {
+			s.ledger.undeliver(x)
+		}
+	}()
+	x.answered = s.deliver(x, rep) == nil && !gone
+	heard = heard && x.answered
 	if heard && x.presented != "" && rep.outcome.terminal() {
 		s.ledger.refuse(digestOf(x.presented), s.now())
 	}

@@ -253,6 +253,16 @@ func (l *ledger) deliver(x *exchange, child digest, expires, now time.Time) {
 	}
 }
 
+// undeliver strikes out what deliver has booked.
+func (l *ledger) undeliver(x *exchange) {
+	if x.redeemed == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.delivered, x.redeemed.hash)
+}
+
 func (l *ledger) wasDelivered(parent digest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -215,6 +215,17 @@ func TestARefreshIsEarlyOnlyWithoutAReason(t *testing.T) {
 	}
 }
 
+func TestARefusalIsAReasonForOneRefreshAlone(t *testing.T) {
+	b := start(t, "strict", func(c *testserver.Config) { c.EarlyRefresh = 5 * time.Minute })
+	tokens := b.login(t)
+	require.NoError(t, b.RevokeAccessTokens())
+	b.get("/api/me", tokens.Access)
+	_, child := b.refresh(tokens.Refresh).tokens()
+	assert.Empty(t, b.rules())
+	b.refresh(child)
+	assert.Equal(t, []string{testserver.RefreshEarly}, b.rules())
+}
+
 func TestAViolationNamesTheRequestThatUsedTheTokenFirst(t *testing.T) {
 	b := start(t, "strict", nil)
 	token := b.login(t).Refresh

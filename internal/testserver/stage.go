@@ -47,6 +47,7 @@ func (s *Server) act(x *exchange, f Fault, delay time.Duration) func(Answer) Ans
 	case f.Drop:
 		panic(http.ErrAbortHandler) // works on HTTP/1.1 and HTTP/2, where Hijack does not
 	case f.Reset:
+		s.ledger.undeliver(x) // before the client can know
 		reset(x.w)
 	case f.Hang:
 		s.hang(x)
