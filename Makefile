@@ -7,8 +7,8 @@ help: ## list these targets
 demo: ## watch a session stay signed in, in a keyring of its own; ARGS="..." are its flags
 	@sh scripts/secret-service.sh go run ./examples/demo $(ARGS)
 
-test: ## test every module, with the race detector and a real keyring
-	@sh scripts/secret-service.sh sh scripts/test.sh
+test: ## test every module, with the race detector, a real keyring and a real database
+	@sh scripts/secret-service.sh sh scripts/postgres.sh sh scripts/test.sh
 
 lint: ## gofmt, vet, staticcheck, tidy modules, builds for other systems
 	@sh scripts/lint.sh

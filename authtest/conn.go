@@ -6,6 +6,8 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 )
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
@@ -32,6 +34,7 @@ type pipe struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
+	down   atomic.Bool // see Server.Refuse
 }
 
 func newPipe() *pipe {
@@ -47,6 +50,9 @@ func (p *pipe) DialContext(ctx context.Context, _, address string) (net.Conn, er
 		host != "example.com" && !strings.HasSuffix(host, ".example.com") {
 		return nil, errNoSuchHost
 	}
+	if p.down.Load() {
+		return nil, syscall.ECONNREFUSED
+	}
 	client, server := net.Pipe()
 	select {
 	case p.conns <- server:
@@ -56,6 +62,13 @@ func (p *pipe) DialContext(ctx context.Context, _, address string) (net.Conn, er
 	case <-p.closed:
 		return nil, net.ErrClosed
 	}
+}
+
+func (p *pipe) shut() { p.down.Store(true) }
+
+func (p *pipe) open() error {
+	p.down.Store(false)
+	return nil
 }
 
 // Accept implements net.Listener.

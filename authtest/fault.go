@@ -2,7 +2,6 @@ package authtest
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -26,8 +25,11 @@ const (
 // Stage is a moment in the life of a request. The zero Stage is BeforeHandler.
 type Stage string
 
-// The stages. A request that is refused by the checks passes only the first.
+// The stages, in their order. A request that is refused by the checks passes
+// neither BeforeCommit nor AfterCommit.
 const (
+	// OnAccept is when a connection came in, and nothing was read.
+	OnAccept = Stage(testserver.OnAccept)
 	// BeforeHandler is before the server has looked at anything.
 	BeforeHandler = Stage(testserver.BeforeHandler)
 	// BeforeCommit is after the checks: nothing has changed yet.
@@ -35,6 +37,12 @@ const (
 	// AfterCommit is when the state has changed and nothing was answered: a
 	// fault here loses the response of a rotation.
 	AfterCommit = Stage(testserver.AfterCommit)
+	// Rewriting is when an answer is ready, a refusal or another fault's too.
+	Rewriting = Stage(testserver.Rewriting)
+	// MidBody is when the status and Fault.Bytes of the body are out.
+	MidBody = Stage(testserver.MidBody)
+	// AfterBody is when the body is out, and the answer is not ended.
+	AfterBody = Stage(testserver.AfterBody)
 )
 
 // Forever as Fault.Times hits every request from the nth on.
@@ -46,26 +54,83 @@ type Answer struct {
 	Header http.Header // a Content-Length larger than the body cuts the connection
 	Body   string      // as sent, before the padding
 	Pad    int64       // so many spaces follow Body, streamed
+
+	// RetryAfter sets Retry-After: "30s" in seconds, "date 30s" as an HTTP-date
+	// so far from now on the server's clock, "past", "huge" or "garbage".
+	RetryAfter string
+	Hints      bool // a 103 goes before
+	Raw        bool // Body is all that is sent, its status line included, and the connection ends; HTTP/1.1
+
+	PaceBytes int           // Body is sent so many bytes at a time; zero: at once
+	PaceEvery time.Duration // the pause after each
 }
 
-// Fault says which requests are hit, when, and by what: one of Drop, Answer
-// and Rewrite, or a Delay alone.
+// Fault says which requests are hit, when, and by what: one of Drop, Reset,
+// Hang, Twice, Answer, Edit and Rewrite, or only a Delay or Do.
 type Fault struct {
 	On    Endpoint // zero: any
 	Path  string   // only this path; empty: any
 	At    Stage    // zero: BeforeHandler
 	Nth   int      // the first of the matching requests to be hit, counted from 1 when the rule is set; zero: 1
-	Times int      // how many from there on, or Forever; zero: 1
+	Every int      // then every so-manieth; zero: each
+	Times int      // how many are hit in all, or Forever; zero: 1
 
-	// Delay comes first. It ends early, and the request goes on, when its
-	// client leaves.
+	Client      string                   // only requests of this client; empty: any
+	Session     string                   // only of this session; empty: any
+	Device      string                   // only of this device; empty: any
+	User        string                   // only of this user; empty: any
+	Header      string                   // only with this header, as "Name" or "Name: value"; empty: any
+	Match       func(*http.Request) bool // only where it holds; it must leave the body alone
+	From, Until time.Time                // only in this window of the server's clock; zero: open
+	Probability float64                  // of a hit, drawn from Seed; zero: certain
+	Seed        uint64                   // of Probability and Jitter: the same draws each time
+
+	// Do comes first. It may call the server, and must not wait for one of its
+	// requests.
+	Do func(context.Context, *Server)
+	// Delay is next. It ends early, and the request goes on, when its client
+	// leaves.
 	Delay time.Duration
-	// Drop closes the connection without an answer.
+	// Jitter is added to Delay: up to so much.
+	Jitter time.Duration
+	// Twice delivers the request twice, as proxies do. The answer is the
+	// second's. At BeforeHandler alone.
+	Twice bool
+	// Hang gives no answer until the client gives up.
+	Hang bool
+	// Drop closes the connection without more of an answer.
 	Drop bool
+	// Reset closes it by a RST. HTTP/2 and pipes have none and just end.
+	Reset bool
 	// Answer is sent instead of the server's own.
 	Answer *Answer
-	// Rewrite edits the server's own answer. It needs At: AfterCommit.
+	// Edit spoils the server's own answer in a named way.
+	Edit Edit
+	// Rewrite edits the server's own answer. It needs At: AfterCommit or
+	// Rewriting.
 	Rewrite func(Answer) Answer
+	// Bytes is how much of the body is out at MidBody; zero: half of it.
+	Bytes int
+}
+
+func (s *Server) innerFault(f Fault) testserver.Fault {
+	inner := testserver.Fault{
+		On: testserver.Endpoint(f.On), Path: f.Path, At: testserver.Stage(f.At),
+		Nth: f.Nth, Every: f.Every, Times: f.Times,
+		Client: f.Client, Session: f.Session, Device: f.Device, User: f.User,
+		Header: f.Header, Match: f.Match, From: f.From, Until: f.Until, Probability: f.Probability, Seed: f.Seed,
+		Delay: f.Delay, Jitter: f.Jitter, Twice: f.Twice, Hang: f.Hang, Drop: f.Drop, Reset: f.Reset,
+		Answer: (*testserver.Answer)(f.Answer), Edit: testserver.Edit(f.Edit), Bytes: f.Bytes,
+	}
+	if f.Do != nil {
+		inner.Do = func(ctx context.Context) { f.Do(ctx, s) }
+	}
+	if f.Rewrite != nil {
+		inner.Rewrite = func(a testserver.Answer) testserver.Answer {
+			return testserver.Answer(f.Rewrite(Answer(a)))
+		}
+	}
+	return inner
 }
 
 // Rule is a fault in force.
@@ -83,17 +148,7 @@ func (r *Rule) String() string { return r.inner.String() }
 // Fault puts a rule in force. Where two are due at once, the one set first
 // acts. A fault that makes no sense is fatal.
 func (s *Server) Fault(f Fault) *Rule {
-	inner := testserver.Fault{
-		On: testserver.Endpoint(f.On), Path: f.Path, At: testserver.Stage(f.At),
-		Nth: f.Nth, Times: f.Times, Delay: f.Delay, Drop: f.Drop,
-		Answer: (*testserver.Answer)(f.Answer),
-	}
-	if f.Rewrite != nil {
-		inner.Rewrite = func(a testserver.Answer) testserver.Answer {
-			return testserver.Answer(f.Rewrite(Answer(a)))
-		}
-	}
-	r, err := s.inner.Fault(inner)
+	r, err := s.inner.Fault(s.innerFault(f))
 	if err != nil {
 		s.fatal("authtest: %v", err)
 		return nil
@@ -101,28 +156,17 @@ func (s *Server) Fault(f Fault) *Rule {
 	return &Rule{r}
 }
 
-// Gate holds requests at a stage until it lets them go, so that a test chooses
-// the order of a race. A client that leaves does not free its request. Gates
-// come before faults; Close aborts what is still held.
-type Gate struct{ inner *testserver.Gate }
-
-// Gate closes a gate on an endpoint at a stage.
-func (s *Server) Gate(on Endpoint, at Stage) *Gate {
-	return &Gate{s.inner.Gate(testserver.Endpoint(on), testserver.Stage(at))}
-}
-
-// Wait returns when at least n requests are held, or with an error when ctx
-// ends first.
-func (g *Gate) Wait(ctx context.Context, n int) error {
-	if err := g.inner.Wait(ctx, n); err != nil {
-		return fmt.Errorf("authtest: %w", err)
+// Script makes the coming requests on an endpoint meet these faults, one each
+// and in their order; the zero Fault lets its request pass. A step takes no
+// condition: it hits the next request, whichever that is. Steps that are left
+// when the test ends are an error, like a fault that never fired. A step that
+// makes no sense is fatal.
+func (s *Server) Script(on Endpoint, steps ...Fault) {
+	inner := make([]testserver.Fault, len(steps))
+	for i, step := range steps {
+		inner[i] = s.innerFault(step)
 	}
-	return nil
+	if err := s.inner.Script(testserver.Endpoint(on), inner...); err != nil {
+		s.fatal("authtest: %v", err)
+	}
 }
-
-// ReleaseOne lets the request go that has been held longest, and reports
-// whether there was one.
-func (g *Gate) ReleaseOne() bool { return g.inner.ReleaseOne() }
-
-// ReleaseAll opens the gate for good.
-func (g *Gate) ReleaseAll() { g.inner.ReleaseAll() }

@@ -12,13 +12,16 @@ import (
 
 // Server is a running authorization server and the API it protects.
 type Server struct {
-	inner  *testserver.Server
-	url    string
-	http   *http.Server
-	client *http.Client
-	served chan struct{} // closed when the listener's goroutine has ended
-	close  sync.Once
-	fatal  func(format string, args ...any)
+	inner    *testserver.Server
+	url      string
+	http     *http.Server
+	door     door // the listener
+	client   *http.Client
+	identity *identity     // nil: no TLS
+	parent   *Server       // whose issuer it is, and whose listener; nil: it has its own
+	served   chan struct{} // closed when the listener's goroutine has ended
+	close    sync.Once
+	fatal    func(format string, args ...any)
 }
 
 // New runs a strict server on loopback until the test ends. A fault that never
@@ -40,7 +43,7 @@ func NewWith(tb TB, cfg Config) *Server {
 func NewPipe(tb TB, cfg Config) *Server {
 	tb.Helper()
 	l := newPipe()
-	s, err := serve(cfg, l, pipeURL, l.DialContext)
+	s, err := serve(cfg, l, pipeURL, l.DialContext, nil)
 	return s.attach(tb, err)
 }
 
@@ -52,34 +55,46 @@ func NewServer(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("authtest: listening on loopback: %w", err)
 	}
 	address := l.Addr().String()
-	return serve(cfg, l, "http://"+address, dialTo(address))
+	return serve(cfg, l, "http://"+address, dialTo(address), nil)
 }
 
-func serve(cfg Config, l net.Listener, url string, dial dialFunc) (*Server, error) {
+func serve(cfg Config, l net.Listener, url string, dial dialFunc, secure *identity) (*Server, error) {
 	inner, err := newInner(cfg, url)
 	if err != nil {
 		_ = l.Close()
 		return nil, err
 	}
 	s := &Server{
-		inner: inner, url: url, served: make(chan struct{}),
-		http: &http.Server{Handler: inner.Handler(), ReadHeaderTimeout: time.Minute},
-		client: &http.Client{Transport: &http.Transport{
-			DialContext: dial, ExpectContinueTimeout: time.Second,
-			MaxIdleConnsPerHost: 64, // tests send many requests to one host
-		}},
-		fatal: func(format string, args ...any) { panic(fmt.Sprintf(format, args...)) },
+		inner: inner, url: url, served: make(chan struct{}), identity: secure, door: doorOf(l),
+		http:   &http.Server{Handler: inner.Handler(), ReadHeaderTimeout: time.Minute, TLSConfig: secure.server()},
+		client: &http.Client{Transport: newTransport(dial, secure)},
+		fatal:  func(format string, args ...any) { panic(fmt.Sprintf(format, args...)) },
 	}
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(l) // ends with http.ErrServerClosed
+		if secure == nil {
+			_ = s.http.Serve(inner.Listener(s.door)) // ends with http.ErrServerClosed
+		} else {
+			_ = s.http.ServeTLS(inner.Listener(s.door), "", "")
+		}
 	}()
 	return s, nil
+}
+
+func newTransport(dial dialFunc, secure *identity) *http.Transport {
+	return &http.Transport{
+		DialContext: dial, ExpectContinueTimeout: time.Second,
+		MaxIdleConnsPerHost: 64, // tests send many requests to one host
+		TLSClientConfig:     secure.client(), ForceAttemptHTTP2: secure != nil,
+	}
 }
 
 func newInner(cfg Config, url string) (*testserver.Server, error) {
 	inner, err := cfg.inner(url)
 	if err != nil {
+		return nil, err
+	}
+	if inner.Store, err = cfg.Database.store(); err != nil {
 		return nil, err
 	}
 	s, err := testserver.New(inner)
@@ -112,6 +127,10 @@ func (s *Server) attach(tb TB, err error) *Server {
 func (s *Server) Close() {
 	s.close.Do(func() {
 		s.inner.Stop()
+		if s.parent != nil {
+			s.inner.Close()
+			return
+		}
 		_ = s.http.Close()
 		s.client.CloseIdleConnections()
 		<-s.served
@@ -152,27 +171,29 @@ func (s *Server) Now() time.Time { return s.inner.Now() }
 
 // RevokeAccessTokens makes every access token issued so far invalid at the API
 // at once. The sessions live on.
-func (s *Server) RevokeAccessTokens() { s.inner.RevokeAccessTokens() }
+func (s *Server) RevokeAccessTokens() {
+	s.must("revoking access tokens", s.inner.RevokeAccessTokens())
+}
 
 // RevokeSession ends a session, for a reason that Sessions will tell. An
 // unknown session is fatal.
 func (s *Server) RevokeSession(id, reason string) {
-	if !s.inner.RevokeSession(id, reason) {
-		s.fatal("authtest: revoking: there is no session %q", id)
-	}
+	s.must("revoking a session", s.inner.RevokeSession(id, reason))
 }
 
 // RevokeUser moves a user's token version on, as a changed password does: all
 // sessions and access tokens so far are dead. An unknown user is fatal.
 func (s *Server) RevokeUser(name string) {
-	if !s.inner.RevokeUser(name) {
-		s.fatal("authtest: revoking: there is no user %q", name)
-	}
+	s.must("revoking a user", s.inner.RevokeUser(name))
 }
 
 // DisableUser locks a user out. An unknown user is fatal.
 func (s *Server) DisableUser(name string) {
-	if !s.inner.DisableUser(name) {
-		s.fatal("authtest: disabling: there is no user %q", name)
+	s.must("disabling a user", s.inner.DisableUser(name))
+}
+
+func (s *Server) must(doing string, err error) {
+	if err != nil {
+		s.fatal("authtest: %s: %v", doing, err)
 	}
 }

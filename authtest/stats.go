@@ -1,10 +1,6 @@
 package authtest
 
-import (
-	"time"
-
-	"github.com/seed-9a12f4e2/pawl/internal/testserver"
-)
+import "time"
 
 // Stats counts what the server has seen and done.
 type Stats struct {
@@ -17,6 +13,7 @@ type Stats struct {
 	SessionsRevoked int // sessions ended by logout, by hand or by MaxRefreshes
 	APIRequests     int // requests that arrived at /api/, those that a fault answered included
 	APIUnauthorized int // of these, answered 401
+	Recoveries      int // retired tokens that came back because their successor had been lost
 }
 
 // Stats returns the counts so far.
@@ -28,36 +25,6 @@ func (s *Server) Redemptions(refreshToken string) int { return s.inner.Redemptio
 
 // MaxRedemptions is the highest count of Redemptions over all tokens.
 func (s *Server) MaxRedemptions() int { return s.inner.MaxRedemptions() }
-
-// The rules of Violation.
-const (
-	RefreshReused    = testserver.RefreshReused    // a retired token came back though its successor had been delivered
-	RefreshOverlap   = testserver.RefreshOverlap   // two refreshes of one session were in flight
-	RefreshAfterEnd  = testserver.RefreshAfterEnd  // a refused token came back within 5 s, or for the third time after
-	RefreshKeyed     = testserver.RefreshKeyed     // an Idempotency-Key on a refresh: net/http re-sends such a POST silently
-	RefreshMisplaced = testserver.RefreshMisplaced // a refresh token as a bearer token
-	RefreshInURL     = testserver.RefreshInURL     // a refresh token in a query
-	BearerAbroad     = testserver.BearerAbroad     // an Authorization header sent to example.com
-)
-
-// Violation is something that a good client does not do.
-type Violation struct {
-	Rule    string    // one of the constants above
-	Session string    // empty where no session is known
-	Time    time.Time // on the server's clock
-}
-
-// Violations lists what clients did wrong, oldest first. A token presented
-// again because its answer was lost, by a fault or because its client had
-// left, is a recovery and not listed.
-func (s *Server) Violations() []Violation {
-	inner := s.inner.Violations()
-	out := make([]Violation, len(inner))
-	for i, v := range inner {
-		out[i] = Violation(v)
-	}
-	return out
-}
 
 // Session is what the server knows of one login on one device.
 type Session struct {
@@ -74,7 +41,8 @@ type Session struct {
 
 // Sessions lists the sessions of a user, oldest first, ended ones included.
 func (s *Server) Sessions(user string) []Session {
-	inner := s.inner.Sessions(user)
+	inner, err := s.inner.Sessions(user)
+	s.must("listing sessions", err)
 	out := make([]Session, len(inner))
 	for i, sess := range inner {
 		out[i] = Session(sess)

@@ -1,20 +1,30 @@
 #!/bin/sh
-# Installs what the tests need beyond Go: a Secret Service and a C compiler.
-# It exits 0 when all of it is there at the end, and says what is missing
-# otherwise. Only a Debian-like system gets anything installed, and only root
-# may: a test run should never ask for a password.
+# Installs what the tests need beyond Go: a Secret Service and a C compiler or,
+# with the argument postgres, a PostgreSQL. It exits 0 when all of it is there
+# at the end, and says what is missing otherwise. Only a Debian-like system gets
+# anything installed, and only root may: a test run should never ask for a
+# password.
 set -eu
 
 has() { command -v "$1" >/dev/null 2>&1; }
+# Debian keeps the programs of each version apart, and out of the PATH.
+has_postgres() { has initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 
-# dbus-x11 is left out on purpose. It brings dbus-launch, with which a D-Bus
-# client that finds no bus starts one of its own and leaves it behind.
 packages=
-has gnome-keyring-daemon || packages="$packages gnome-keyring"
-has dbus-daemon || packages="$packages dbus-daemon"
-has dbus-send || packages="$packages dbus-bin"
-# The race detector needs cgo.
-has "$(go env CC)" || packages="$packages gcc libc6-dev"
+if [ "${1:-}" = postgres ]; then
+	has_postgres || packages=" postgresql"
+else
+	# dbus-x11 is left out on purpose. It brings dbus-launch, with which a D-Bus
+	# client that finds no bus starts one of its own and leaves it behind.
+	has gnome-keyring-daemon || packages="$packages gnome-keyring"
+	has dbus-daemon || packages="$packages dbus-daemon"
+	has dbus-send || packages="$packages dbus-bin"
+	# The command is driven by what its users drive it with.
+	has curl || packages="$packages curl"
+	has chromium || packages="$packages chromium"
+	# The race detector needs cgo.
+	has "$(go env CC)" || packages="$packages gcc libc6-dev"
+fi
 
 [ -n "$packages" ] || exit 0
 

@@ -50,12 +50,14 @@ var layers = []repotest.Layer{
 	{Dir: "client/login", Ours: []string{"client", "tokensource", "transport/dpop"}, Theirs: []string{"github.com/pkg/browser", "github.com/cli/browser", "golang.org/x/term"},
 		Why: "flows hand a Grant to the client and leave keeping it to others"},
 
-	{Dir: "internal/testserver", Theirs: []string{"github.com/golang-jwt/jwt/v5"}, Why: "an independent witness: it shares no code with what it judges"},
+	{Dir: "internal/testserver", Theirs: []string{"github.com/golang-jwt/jwt/v5", "golang.org/x/time/rate"}, Why: "an independent witness: it shares no code with what it judges"},
 	{Dir: "internal/filelock", Theirs: []string{"golang.org/x/sys/..."}, Why: "a leaf: one lock file"},
 	{Dir: "internal/fleet", Why: "tests of whole processes; nothing that a program could link"},
 	{Dir: "internal/repotest", Why: "it reads the tree as text and needs none of it"},
 	{Dir: "authtest", Ours: []string{"internal/testserver"}, Why: "it opens the test server to users; a client in it would no longer be a witness"},
-	{Dir: "cmd/authtestd", Ours: []string{"internal/testserver", "authtest"}, Why: "the test server as a command"},
+	{Dir: "cmd/authtestd/internal/drivers", Ours: []string{"internal/testserver"}, Theirs: []string{"github.com/jackc/pgx/v5/...", "modernc.org/sqlite"},
+		Why: "the one place that links a database driver"},
+	{Dir: "cmd/authtestd", Ours: []string{"internal/testserver", "authtest", "cmd/authtestd/internal/drivers"}, Why: "the test server as a command"},
 
 	{Dir: "examples/...", Ours: everything, Theirs: everything, Why: "a program may use everything"},
 	{Dir: "bench/...", Ours: everything, Theirs: everything, Why: "a nested module that compares with the peers"},

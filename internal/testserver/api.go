@@ -3,6 +3,7 @@ package testserver
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,7 +13,7 @@ import (
 
 // authorize checks the access token of a request (RFC 6750 2.1, RFC 9068 4).
 func (s *Server) authorize(x *exchange) (claims, *reply) {
-	token, ok := bearer(x.r)
+	token, scheme, ok := credentialsOf(x.r)
 	if !ok {
 		// RFC 6750 3.1: no error code for a request without credentials.
 		rep := challenge(AccessMissing, "")
@@ -21,13 +22,15 @@ func (s *Server) authorize(x *exchange) (claims, *reply) {
 	c, err := s.mint.readAccess(token)
 	outcome := AccessInvalid
 	if err == nil {
-		outcome = s.judgeAccess(c)
+		outcome = s.judgeAccess(x, c)
+	}
+	if outcome == Done {
+		outcome = s.confirm(x, token, scheme, c.bound())
 	}
 	if outcome == Done {
 		return c, nil
 	}
-	_, _, text := jsonRefusal(outcome)
-	rep := challenge(outcome, fmt.Sprintf(`, error="invalid_token", error_description=%q`, text))
+	rep := x.unauthorized(outcome, scheme == "DPoP" || c.bound().JKT != "")
 	return claims{}, &rep
 }
 
@@ -41,23 +44,37 @@ func challenge(o Outcome, params string) reply {
 // judgeAccess says whether a genuine access token is still good. Session,
 // user and the token's own record are asked on each request, so that every
 // kind of revocation works at once.
-func (s *Server) judgeAccess(c claims) Outcome {
-	now, sess := s.now(), s.store.session(c.Session)
-	if sess == nil {
-		return AccessInvalid
+func (s *Server) judgeAccess(x *exchange, c claims) Outcome {
+	outcome, access := Done, s.store.view
+	if s.rules().Replay.CloseOnAccess {
+		access = s.store.update // the first use is a fact of its own
 	}
-	sess.mu.Lock()
-	defer sess.mu.Unlock()
-	record, known := sess.access[c.ID]
-	facts := sess.presented(&refreshToken{})
+	err := access(x.ctx(), c.Session, func(t *tx) error {
+		now := s.now()
+		record, err := t.accessToken(c.ID)
+		known := err == nil
+		switch {
+		case err != nil && !errors.Is(err, errNoToken):
+			return err
+		case known && !now.Before(record.expires), !known && now.After(c.ExpiresAt.Time):
+			outcome = AccessExpired
+		case !known, !record.revoked.IsZero(), s.rules().Replay.kills(t.session), t.disabled(), t.outdated():
+			outcome = AccessInvalid
+		case s.lagging(record.issued):
+			outcome = AccessInvalid
+		case record.used.IsZero():
+			record.used = now
+			t.putAccess(record, now)
+		}
+		return nil
+	})
 	switch {
-	case known && !now.Before(record.expires), !known && now.After(c.ExpiresAt.Time):
-		return AccessExpired
-	case !known, record.revoked, record.serial <= s.revokedThrough.Load(),
-		facts.Ended, facts.Disabled, facts.Outdated:
+	case errors.Is(err, errNoSession):
 		return AccessInvalid
+	case err != nil:
+		return s.failure(x, err)
 	}
-	return Done
+	return outcome
 }
 
 // protect is a handler of the API for whoever has a good access token.
@@ -140,15 +157,4 @@ func (s *Server) apiScope(x *exchange, c claims) reply {
 		return challenge(ScopeMissing, fmt.Sprintf(`, error="insufficient_scope", scope=%q`, want))
 	}
 	return jsonReply(http.StatusOK, Done, map[string]string{"scope": c.Scope})
-}
-
-// apiStepUp wants a fresher login, which no refresh can give: RFC 9470 3 for
-// OAuth clients, a bare 403 in the first-party dialect.
-func (s *Server) apiStepUp(*exchange, claims) reply {
-	if s.dialect == JSON {
-		return jsonError(StepUp)
-	}
-	rep := challenge(StepUp, `, error="insufficient_user_authentication", acr_values="urn:authtest:strong", max_age="60"`)
-	rep.Status = http.StatusUnauthorized
-	return rep
 }

@@ -6,7 +6,9 @@
 // function, [Decide]. Around it stand a store with one lock per session, two
 // dialects (OAuth under /oauth, first-party JSON under /login and /refresh), a
 // small protected API, faults and gates that act at named stages of a request,
-// and a ledger that counts what each refresh token was used for.
+// and a ledger that counts what each refresh token was used for. What kind of
+// server it is, a [Profile] says: a policy for Decide and a wording for the
+// token endpoint.
 //
 // The package imports nothing else of this module: it is an independent
 // witness. Programs reach it through package authtest. It is not for

@@ -6,44 +6,51 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 )
 
-// Endpoint names what a request asks for, in either dialect.
+// Endpoint names what a request asks for, in whatever dialect.
 type Endpoint string
 
 // The endpoints. The zero Endpoint stands for any.
 const (
 	AnyEndpoint       Endpoint = ""
-	Refresh           Endpoint = "refresh"            // grant refresh_token, /refresh
-	Authenticate      Endpoint = "login"              // grant password, /login
+	Refresh           Endpoint = "refresh"            // grant refresh_token, /refresh, /session/refresh
+	Authenticate      Endpoint = "login"              // grant password, /login, /session/login
 	ClientCredentials Endpoint = "client_credentials" // RFC 6749 4.4
-	Revoke            Endpoint = "revoke"             // /oauth/revoke, /logout, /logout-all
-	Devices           Endpoint = "sessions"           // /sessions
+	Assertion         Endpoint = "jwt_bearer"         // RFC 7523 2.1
+	TokenExchange     Endpoint = "token_exchange"     // RFC 8693
+	Revoke            Endpoint = "revoke"             // /oauth/revoke, /logout, /logout-all and the same below /session
+	Devices           Endpoint = "sessions"           // /sessions, /session/sessions
 	API               Endpoint = "api"                // /api/
 )
+
+// endpoints are the names that rules may use.
+func endpoints() []Endpoint {
+	return []Endpoint{AnyEndpoint, Refresh, Authenticate, ClientCredentials, Assertion, TokenExchange, Revoke, Devices, API, Pages,
+		Authorize, Push, RedeemCode, DeviceAuthorize, PollDevice, Introspect, UserInfo, RegisterClient, EndSession, Keys, Discovery}
+}
 
 // Stage is a moment in the life of a request.
 type Stage string
 
-// The stages. The zero Stage is BeforeHandler.
+// The stages, in their order. The zero Stage is BeforeHandler.
 const (
+	OnAccept      Stage = "on-accept"      // a connection came in: see Server.Listener
 	BeforeHandler Stage = "before-handler" // nothing was looked at
 	BeforeCommit  Stage = "before-commit"  // checked, and nothing changed
 	AfterCommit   Stage = "after-commit"   // changed, and nothing answered
+	Rewriting     Stage = "rewrite"        // an answer is ready, also a refusal or another rule's
+	MidBody       Stage = "mid-body"       // status and a part of the body are out
+	AfterBody     Stage = "after-body"     // the body is out, the answer is not ended
 )
+
+func stages() []Stage {
+	return []Stage{"", OnAccept, BeforeHandler, BeforeCommit, AfterCommit, Rewriting, MidBody, AfterBody}
+}
 
 // Forever as Fault.Times means every request from the nth on.
 const Forever = -1
-
-// Answer is an HTTP answer.
-type Answer struct {
-	Status int // zero: 200
-	Header http.Header
-	Body   string
-	Pad    int64 // so many spaces follow Body
-}
 
 // Fault is a rule: which requests are hit, when, and by what.
 type Fault struct {
@@ -51,139 +58,111 @@ type Fault struct {
 	Path  string // only this path; empty: any
 	At    Stage
 	Nth   int // the first of the matching requests to be hit, from 1; zero: 1
-	Times int // how many from there on; zero: 1
+	Every int // then every so-manieth; zero: each
+	Times int // how many in all; zero: 1
 
-	Delay   time.Duration // first this, then one of the following or nothing
-	Drop    bool
-	Answer  *Answer
-	Rewrite func(Answer) Answer // edits the finished answer, at AfterCommit
+	// Only requests of this client, session, device or user, as far as the
+	// tokens or the form of the request tell; empty: any.
+	Client, Session, Device, User string
+	Header                        string                   // only with this header: "Name" or "Name: value"
+	Match                         func(*http.Request) bool // only where it holds; it must not read the body
+	From, Until                   time.Time                // only in this window of the server's clock
+	Probability                   float64                  // of a hit; zero: certain
+	Seed                          uint64                   // of Probability and Jitter
+
+	// What happens, in this order. A rule that only waits or only calls is one,
+	// too; of the rest it has at most one.
+	Do       func(context.Context) // may call the server, not wait for its requests
+	Incident Incident              // befalls the session or user of the request
+	Delay    time.Duration
+	Jitter   time.Duration // up to so much on top of Delay
+	Twice    bool          // the request is delivered twice, as a proxy may do; the second answer counts. BeforeHandler
+	Hang     bool          // no answer until the client gives up
+	Drop     bool          // the connection ends without more of an answer
+	Reset    bool          // as Drop, by a RST where there is TCP
+	Answer   *Answer
+	Edit     Edit                // edits the answer, by name
+	Rewrite  func(Answer) Answer // edits the finished answer: AfterCommit or Rewriting
+	Bytes    int                 // MidBody: of the body that are out; zero: half of it
 }
 
 func (f Fault) check() error {
 	var errs []error
 	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf("testserver: fault: "+format, a...)) }
-	switch f.On {
-	case AnyEndpoint, Refresh, Authenticate, ClientCredentials, Revoke, Devices, API:
-	default:
+	if !slices.Contains(endpoints(), f.On) {
 		fail("no endpoint %q", f.On)
 	}
-	switch f.At {
-	case "", BeforeHandler, BeforeCommit, AfterCommit:
-	default:
+	if !slices.Contains(stages(), f.At) {
 		fail("no stage %q", f.At)
 	}
-	if f.Nth < 0 || f.Times < Forever || f.Delay < 0 {
-		fail("Nth, Times and Delay must not be negative")
+	if f.Nth < 0 || f.Times < Forever || f.Every < 0 || min(f.Delay, f.Jitter) < 0 || f.Bytes < 0 {
+		fail("Nth, Every, Times, Delay, Jitter and Bytes must not be negative")
 	}
-	actions := 0
-	for _, set := range []bool{f.Drop, f.Answer != nil, f.Rewrite != nil} {
-		if set {
-			actions++
+	if f.Probability < 0 || f.Probability > 1 {
+		fail("Probability lies between 0 and 1")
+	}
+	if n := f.actions(); n > 1 || n == 0 && f.idle() {
+		fail("one of Drop, Reset, Hang, Twice, Answer, Edit and Rewrite, or a Delay or Do")
+	}
+	for _, err := range []error{f.checkStage(), f.Answer.check(), f.Edit.check(), f.Incident.check()} {
+		if err != nil {
+			errs = append(errs, err)
 		}
-	}
-	if actions > 1 || actions == 0 && f.Delay == 0 {
-		fail("one of Drop, Answer and Rewrite, or a Delay")
-	}
-	if f.Rewrite != nil && f.At != AfterCommit {
-		fail("Rewrite needs the finished answer: set At to AfterCommit")
-	}
-	// What net/http can write as an answer; a code that HTTP does not know is a
-	// fault as good as any.
-	if f.Answer != nil && f.Answer.Status != 0 && (f.Answer.Status < 200 || f.Answer.Status > 999) {
-		fail("status %d", f.Answer.Status)
 	}
 	return errors.Join(errs...)
 }
 
-// Rule is a fault in force.
-type Rule struct {
-	fault Fault
-	set   *faults
-	seen  int // guarded by set.mu
-	fired int // guarded by set.mu
-}
+// idle reports that the rule neither waits nor calls.
+func (f Fault) idle() bool { return f.Delay+f.Jitter == 0 && f.Do == nil && f.Incident == "" }
 
-// String says what the rule waits for.
-func (r *Rule) String() string {
-	on := string(r.fault.On)
-	if on == "" {
-		on = "any endpoint"
+func (f Fault) actions() int {
+	n := 0
+	for _, set := range []bool{f.Drop, f.Reset, f.Hang, f.Twice, f.Answer != nil, f.Edit != "", f.Rewrite != nil} {
+		if set {
+			n++
+		}
 	}
-	return fmt.Sprintf("fault on %s at %s, from request %d", on, r.fault.At, r.fault.Nth)
+	return n
 }
 
-// Fired says how many requests the rule has hit.
-func (r *Rule) Fired() int {
-	r.set.mu.Lock()
-	defer r.set.mu.Unlock()
-	return r.fired
-}
-
-// Remove takes the rule out of force.
-func (r *Rule) Remove() {
-	r.set.mu.Lock()
-	defer r.set.mu.Unlock()
-	r.set.rules = slices.DeleteFunc(r.set.rules, func(o *Rule) bool { return o == r })
-}
-
-// faults are the rules and gates in force.
-type faults struct {
-	mu    sync.Mutex // guards what follows and the counts of the rules; never held across I/O, timers or callbacks
-	rules []*Rule
-	gates []*Gate
-}
-
-func (f *faults) add(fault Fault) *Rule {
-	if fault.At == "" {
-		fault.At = BeforeHandler
+// checkStage refuses what cannot be done at the stage.
+func (f Fault) checkStage() error {
+	editing := f.At == AfterCommit || f.At == Rewriting
+	switch {
+	case f.Rewrite != nil && !editing:
+		return errors.New("testserver: fault: Rewrite needs the finished answer: set At to AfterCommit or Rewriting")
+	case f.Twice && f.At != "" && f.At != BeforeHandler:
+		return errors.New("testserver: fault: Twice is for BeforeHandler")
+	case (f.At == MidBody || f.At == AfterBody) && (f.Answer != nil || f.Edit != ""):
+		return fmt.Errorf("testserver: fault: at %s the answer is out", f.At)
+	case f.At == OnAccept && (f.Answer != nil && !f.Answer.Raw || f.Edit != "" || f.Incident != "" || f.On != AnyEndpoint || f.narrow()):
+		return errors.New("testserver: fault: at on-accept no request is known: only Drop, Reset, Hang, a Delay, Do or a Raw answer")
 	}
-	fault.Nth = max(fault.Nth, 1)
-	if fault.Times == 0 {
-		fault.Times = 1
+	return nil
+}
+
+// narrow reports that the rule asks for something of the request.
+func (f Fault) narrow() bool {
+	return f.Path != "" || f.Header != "" || f.Match != nil || f.personal()
+}
+
+// personal reports that the rule asks whose request it is.
+func (f Fault) personal() bool { return f.Client+f.Session+f.Device+f.User != "" }
+
+func (f Fault) withDefaults() Fault {
+	if f.At == "" {
+		f.At = BeforeHandler
 	}
-	if fault.Answer != nil {
-		a := *fault.Answer
+	f.Nth, f.Every = max(f.Nth, 1), max(f.Every, 1)
+	if f.Times == 0 {
+		f.Times = 1
+	}
+	if f.Answer != nil {
+		a := *f.Answer
 		a.Header = a.Header.Clone()
-		fault.Answer = &a
+		f.Answer = &a
 	}
-	r := &Rule{fault: fault, set: f}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.rules = append(f.rules, r)
-	return r
-}
-
-// pick counts the request at every rule that it matches, and returns the first
-// rule that is due.
-func (f *faults) pick(e Endpoint, at Stage, path string) (due Fault, ok bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, r := range f.rules {
-		if r.fault.At != at || r.fault.On != AnyEndpoint && r.fault.On != e ||
-			r.fault.Path != "" && r.fault.Path != path {
-			continue
-		}
-		r.seen++
-		past := r.seen - r.fault.Nth
-		if ok || past < 0 || r.fault.Times != Forever && past >= r.fault.Times {
-			continue
-		}
-		r.fired++
-		due, ok = r.fault, true
-	}
-	return due, ok
-}
-
-func (f *faults) unfired() []*Rule {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var out []*Rule
-	for _, r := range f.rules {
-		if r.fired == 0 {
-			out = append(out, r)
-		}
-	}
-	return out
+	return f
 }
 
 // Fault puts a rule in force.
@@ -191,48 +170,9 @@ func (s *Server) Fault(f Fault) (*Rule, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	return s.faults.add(f), nil
+	return s.faults.add(f.withDefaults()), nil
 }
 
-// Unfired returns the rules that never hit a request.
+// Unfired returns the rules that never hit a request, those of scripts
+// included.
 func (s *Server) Unfired() []*Rule { return s.faults.unfired() }
-
-// pass takes the request through a stage: it waits at the gates, then meets
-// the fault that is due. It returns what replaces the answer, if anything; a
-// fault that drops the connection, and the end of the server, do not return.
-func (s *Server) pass(x *exchange, at Stage) func(Answer) Answer {
-	for _, g := range s.faults.gatesAt(x.endpoint, at) {
-		if !g.hold(s.done) {
-			panic(http.ErrAbortHandler)
-		}
-	}
-	f, ok := s.faults.pick(x.endpoint, at, x.r.URL.Path)
-	if !ok {
-		return nil
-	}
-	s.pause(x.r.Context(), f.Delay)
-	switch {
-	case f.Drop:
-		panic(http.ErrAbortHandler) // works on HTTP/1.1 and HTTP/2, where Hijack does not
-	case f.Answer != nil:
-		return func(Answer) Answer { return *f.Answer }
-	}
-	return f.Rewrite
-}
-
-// pause waits on the clock of the process (fake inside a synctest bubble). A
-// client that leaves cuts it short, and the request goes on without it: what a
-// real server would commit is committed.
-func (s *Server) pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	case <-s.done:
-		panic(http.ErrAbortHandler)
-	}
-}

@@ -11,6 +11,7 @@ import (
 // test can choose the order of a race. A client that leaves does not free its
 // request: what was sent is still at the server.
 type Gate struct {
+	id int
 	on Endpoint
 	at Stage
 
@@ -28,6 +29,8 @@ func (s *Server) Gate(on Endpoint, at Stage) *Gate {
 	g := &Gate{on: on, at: at, changed: make(chan struct{})}
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
+	s.faults.last++
+	g.id = s.faults.last
 	s.faults.gates = append(s.faults.gates, g)
 	return g
 }
@@ -89,16 +92,30 @@ func (g *Gate) Wait(ctx context.Context, n int) error {
 
 // ReleaseOne lets the request go that has been held longest, and reports
 // whether there was one.
-func (g *Gate) ReleaseOne() bool {
+func (g *Gate) ReleaseOne() bool { return g.release(func(int) int { return 0 }) }
+
+// ReleaseLast lets the request go that came last, and reports whether there
+// was one.
+func (g *Gate) ReleaseLast() bool { return g.release(func(n int) int { return n - 1 }) }
+
+func (g *Gate) release(which func(n int) int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.held) == 0 {
 		return false
 	}
-	close(g.held[0])
-	g.held = slices.Delete(g.held, 0, 1)
+	i := which(len(g.held))
+	close(g.held[i])
+	g.held = slices.Delete(g.held, i, i+1)
 	g.wake()
 	return true
+}
+
+// Held says how many requests are at the gate.
+func (g *Gate) Held() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.held)
 }
 
 // ReleaseAll opens the gate for good.

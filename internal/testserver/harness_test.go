@@ -163,6 +163,13 @@ func (b bench) login(t *testing.T) testserver.Tokens {
 	return tokens
 }
 
+func (b bench) sessions(t *testing.T, user string) []testserver.Session {
+	t.Helper()
+	list, err := b.Sessions(user)
+	require.NoError(t, err)
+	return list
+}
+
 // rules names the violations so far.
 func (b bench) rules() []string {
 	var out []string

@@ -18,24 +18,7 @@ type Stats struct {
 	SessionsRevoked int // sessions ended by logout, an administrator or a count of refreshes
 	APIRequests     int // requests that arrived at /api/, those that a fault answered included
 	APIUnauthorized int // of these, answered 401
-}
-
-// Rule names of violations.
-const (
-	RefreshReused    = "refresh-token-reused"          // came back though its successor was delivered
-	RefreshOverlap   = "concurrent-refresh"            // two refreshes of one session in flight
-	RefreshAfterEnd  = "refresh-after-refusal"         // a refused token, again and again
-	RefreshKeyed     = "idempotency-key-on-refresh"    // net/http re-sends such a POST silently
-	RefreshMisplaced = "refresh-token-misplaced"       // at the API
-	RefreshInURL     = "refresh-token-in-url"          // RFC 6749 2.3.1: never in the request URI
-	BearerAbroad     = "authorization-to-foreign-host" // a token went to another origin
-)
-
-// Violation is something that a good client does not do.
-type Violation struct {
-	Rule    string
-	Session string // empty where no session is known
-	Time    time.Time
+	Recoveries      int // retired tokens that came back because their successor had been lost
 }
 
 // A refused token may be tested again: servers lag behind their own answers,
@@ -53,21 +36,36 @@ type refusals struct {
 
 // ledger is the server's book of what clients did.
 type ledger struct {
+	watchers *watchers
+	early    time.Duration // see Config.EarlyRefresh
+
 	mu         sync.Mutex // guards what follows; never held across I/O, timers or callbacks
 	stats      Stats
-	redeemed   map[digest]int
+	redeemed   map[digest]int      // how often, by refresh token
+	first      map[digest]int      // the exchange that first presented it
+	delivered  map[digest]delivery // of the child, by its parent
 	refused    map[digest]refusals
+	storms     map[digest]int         // refusals, by access token
+	proofs     map[digest]bool        // of DPoP
+	lines      map[string]*line       // by session
 	inFlight   map[string][]*exchange // refreshes, by session
 	attempts   map[string]int         // API requests, by method and URI
 	violations []Violation
+	exchanges  []Exchange
 }
 
-func newLedger() *ledger {
+func newLedger(w *watchers, early time.Duration) *ledger {
 	return &ledger{
-		redeemed: make(map[digest]int),
-		refused:  make(map[digest]refusals),
-		inFlight: make(map[string][]*exchange),
-		attempts: make(map[string]int),
+		watchers: w, early: early,
+		redeemed:  make(map[digest]int),
+		first:     make(map[digest]int),
+		delivered: make(map[digest]delivery),
+		refused:   make(map[digest]refusals),
+		storms:    make(map[digest]int),
+		proofs:    make(map[digest]bool),
+		lines:     make(map[string]*line),
+		inFlight:  make(map[string][]*exchange),
+		attempts:  make(map[string]int),
 	}
 }
 
@@ -75,16 +73,6 @@ func (l *ledger) count(add func(*Stats)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	add(&l.stats)
-}
-
-func (l *ledger) violate(rule, session string, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.violateLocked(rule, session, now)
-}
-
-func (l *ledger) violateLocked(rule, session string, now time.Time) {
-	l.violations = append(l.violations, Violation{Rule: rule, Session: session, Time: now})
 }
 
 // attempt counts an API request and says the how-manieth of its kind it is.
@@ -96,26 +84,41 @@ func (l *ledger) attempt(key string) int {
 	return l.attempts[key]
 }
 
-// arrive books a refresh before anything else happens to it.
-func (l *ledger) arrive(x *exchange, hash digest, now time.Time) {
+// arrive books a refresh before anything else happens to it. expires is when
+// the access token of the session's login ends.
+func (l *ledger) arrive(x *exchange, hash digest, expires, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stats.RefreshRequests++
 	if x.presented == "" {
 		return
 	}
-	l.redeemed[hash]++
+	if l.redeemed[hash]++; l.first[hash] == 0 {
+		l.first[hash] = x.seen.Number
+	}
 	r := l.refused[hash]
 	if r.n >= maxRefusals || r.n > 0 && now.Sub(r.last) < retestAfter {
-		l.violateLocked(RefreshAfterEnd, x.session, now)
+		l.violateLocked(RefreshAfterEnd, x, now)
 	}
 	if x.session == "" {
 		return
+	}
+	if l.tooEarly(x.session, expires, now) {
+		l.violateLocked(RefreshEarly, x, now)
 	}
 	for _, other := range l.inFlight[x.session] {
 		other.overlapped = true
 	}
 	l.inFlight[x.session] = append(l.inFlight[x.session], x)
+}
+
+// again books that a refresh was delivered a second time by no fault of its
+// client.
+func (l *ledger) again(hash digest) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.RefreshRequests++
+	l.redeemed[hash]++
 }
 
 // leave books the end of a refresh. That another one began while this one was
@@ -133,7 +136,7 @@ func (l *ledger) leave(x *exchange, now time.Time) {
 		l.inFlight[x.session] = rest
 	}
 	if x.overlapped && (x.answered || !x.abandoned()) {
-		l.violateLocked(RefreshOverlap, x.session, now)
+		l.violateLocked(RefreshOverlap, x, now)
 	}
 }
 
@@ -146,17 +149,16 @@ func (l *ledger) refuse(hash digest, now time.Time) {
 }
 
 // settle books the outcome of a refresh.
-func (l *ledger) settle(o Outcome) {
+func (l *ledger) settle(o Outcome, replayed bool) {
 	l.count(func(st *Stats) {
-		switch o {
-		case Rotated:
-			st.Rotations++
-		case ReplayedSame:
+		switch {
+		case replayed:
 			st.Replays++
-		case ReuseDetected:
+		case o == Rotated:
+			st.Rotations++
+		case o == ReuseDetected:
 			st.Reuses++
-			st.FamiliesRevoked++
-		case MaxRefreshes:
+		case o == MaxRefreshes:
 			st.SessionsRevoked++
 		}
 	})
@@ -186,11 +188,4 @@ func (s *Server) MaxRedemptions() int {
 		most = max(most, n)
 	}
 	return most
-}
-
-// Violations lists what clients did that good clients do not do, oldest first.
-func (s *Server) Violations() []Violation {
-	s.ledger.mu.Lock()
-	defer s.ledger.mu.Unlock()
-	return slices.Clone(s.ledger.violations)
 }

@@ -148,11 +148,10 @@ func TestARefusalThatNobodyHeardIsNone(t *testing.T) {
 
 func TestATokenOutOfPlaceIsAViolation(t *testing.T) {
 	b := start(t, "strict", nil)
-	token := b.login(t).Refresh
-
-	keyed := oauth().request(token)
+	keyed := oauth().request(b.login(t).Refresh)
 	keyed.Header.Set("Idempotency-Key", "1")
-	inURL := formRequest("/oauth/token?refresh_token="+token, refreshForm(""))
+	token := b.login(t).Refresh
+	inURL := formRequest("/oauth/token?refresh_token="+token, refreshForm(token))
 	for rule, r := range map[string]*http.Request{testserver.RefreshKeyed: keyed, testserver.RefreshInURL: inURL} {
 		before := len(b.rules())
 		b.do(r)
@@ -179,7 +178,7 @@ func TestNoTokenIsLoggedOrPrinted(t *testing.T) {
 		b.do(loginRequest("bob", "hunter2", ""))
 		require.Contains(t, log.String(), "outcome=rotated")
 
-		printed := log.String() + fmt.Sprintf("%v %+v %v %+v", b.Server, b.Server, b.Violations(), b.Sessions("alice"))
+		printed := log.String() + fmt.Sprintf("%v %+v %v %+v", b.Server, b.Server, b.Violations(), b.sessions(t, "alice"))
 		for _, secret := range secrets {
 			assert.NotContains(t, printed, secret)
 		}

@@ -1,14 +1,14 @@
 package testserver
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -17,30 +17,34 @@ import (
 // The types that keep the two kinds of token apart, next to their keys: RFC
 // 9068 2.1 for the access token; RFC 8725 3.11 asks for such explicit types.
 const (
+	idType      = "JWT"
 	accessType  = "at+jwt"
 	refreshType = "refresh+jwt"
 )
 
 const opaquePrefix = "rt_"
 
-// mint makes and checks tokens. Its keys live as long as the server.
+// mint makes and checks tokens. Its keys are documents, so that a restart and
+// a second process over one store go on with them.
 type mint struct {
-	issuer  string
-	format  Format
-	derive  []byte            // derives a child refresh token from its parent
-	refresh []byte            // signs refresh tokens in JWT form
-	access  *ecdsa.PrivateKey // signs access tokens
+	issuer string
+	format Format
+	opaque bool // access tokens, too
+	secrets
+	ring *keyring // signs access and ID tokens
+	now  func() time.Time
 }
 
-func newMint(issuer string, format Format) (*mint, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func newMint(ctx context.Context, cfg Config, docs documents, now func() time.Time) (*mint, error) {
+	kept, err := loadSecrets(ctx, docs, now())
 	if err != nil {
-		return nil, fmt.Errorf("testserver: making the signing key: %w", err)
+		return nil, err
 	}
-	return &mint{
-		issuer: issuer, format: format, access: key,
-		derive: random(32), refresh: random(32),
-	}, nil
+	ring, err := newKeyring(ctx, now(), docs, cfg.SigningAlgorithm, cfg.AccessTTL)
+	if err != nil {
+		return nil, err
+	}
+	return &mint{issuer: cfg.Issuer, format: cfg.Profile.RefreshFormat, opaque: cfg.Access == OpaqueAccess, secrets: kept, ring: ring, now: now}, nil
 }
 
 // random never fails: crypto/rand ends the program if the system cannot.
@@ -57,12 +61,21 @@ type claims struct {
 	Version int64  `json:"ver"`
 	Client  string `json:"client_id"`
 	Scope   string `json:"scope,omitempty"`
+
+	// How and when the user proved to be there (RFC 9068 2.2.1): what a step-up
+	// is judged by.
+	AuthTime *jwt.NumericDate `json:"auth_time,omitempty"`
+	ACR      string           `json:"acr,omitempty"`
+	AMR      []string         `json:"amr,omitempty"`
+
+	Actor        *actor        `json:"act,omitempty"`
+	Confirmation *confirmation `json:"cnf,omitempty"`
 }
 
-func (m *mint) claims(s *session, jti string, issued, expires time.Time) claims {
+func (m *mint) claims(s session, jti string, issued, expires time.Time) claims {
 	subject := s.client // RFC 9068 2.2: the client itself where no user is involved
-	if s.user != nil {
-		subject = s.user.name
+	if s.user != "" {
+		subject = s.user
 	}
 	return claims{
 		RegisteredClaims: jwt.RegisteredClaims{
@@ -73,27 +86,36 @@ func (m *mint) claims(s *session, jti string, issued, expires time.Time) claims 
 	}
 }
 
-// accessToken signs one. Whether it is still good is read from the session's
-// record of its jti, not from exp alone, so that a revocation works at once.
-func (m *mint) accessToken(s *session, jti, scope string, issued, expires time.Time) (string, error) {
-	c := m.claims(s, jti, issued, expires)
+// accessToken signs one. Whether it is still good is read from its record, not
+// from exp alone, so that a revocation works at once.
+func (m *mint) accessToken(s session, row accessToken, cnf confirmation) (string, error) {
+	return m.writeAccess(m.accessClaims(s, row, cnf))
+}
+
+func (m *mint) accessClaims(s session, row accessToken, cnf confirmation) claims {
+	c := m.claims(s, row.jti, row.issued, row.expires)
 	c.Audience = jwt.ClaimStrings{m.issuer + "/api"}
-	c.Scope = scope
-	t := jwt.NewWithClaims(jwt.SigningMethodES256, c)
-	t.Header["typ"] = accessType
-	signed, err := t.SignedString(m.access)
-	if err != nil {
-		return "", fmt.Errorf("testserver: signing an access token: %w", err)
+	c.Scope, c.Confirmation = row.scope, cnf.claim()
+	if s.user != "" && !s.authTime.IsZero() {
+		c.AuthTime, c.ACR, c.AMR = jwt.NewNumericDate(s.authTime), s.acr, methodsOf(s.acr)
 	}
-	return signed, nil
+	return c
+}
+
+// writeAccess gives claims the form of access tokens.
+func (m *mint) writeAccess(c claims) (string, error) {
+	if m.opaque {
+		return m.sealAccess(c)
+	}
+	return m.ring.sign(accessType, c)
 }
 
 // refreshToken makes the token that follows parent (none: the first of its
 // family). It depends on nothing but the parent, the row and the server's key,
 // so the same child can be told again although only its hash is stored, and a
 // stolen store cannot mint.
-func (m *mint) refreshToken(s *session, parent string, t *refreshToken) (string, error) {
-	mac := hmac.New(sha256.New, m.derive)
+func (m *mint) refreshToken(s session, parent string, t refreshToken) (string, error) {
+	mac := hmac.New(sha256.New, m.Derive)
 	mac.Write([]byte("rt-child\x00"))
 	mac.Write(t.nonce)
 	mac.Write([]byte(parent))
@@ -103,7 +125,7 @@ func (m *mint) refreshToken(s *session, parent string, t *refreshToken) (string,
 	}
 	j := jwt.NewWithClaims(jwt.SigningMethodHS256, m.claims(s, secret, t.issued, t.expires))
 	j.Header["typ"] = refreshType
-	signed, err := j.SignedString(m.refresh)
+	signed, err := j.SignedString(m.Refresh)
 	if err != nil {
 		return "", fmt.Errorf("testserver: signing a refresh token: %w", err)
 	}
@@ -116,15 +138,11 @@ var errForeign = errors.New("testserver: not an access token of this server")
 // 4). Its end is judged by the caller, who knows the exact one. A refresh
 // token needs no such reading: only what was issued is found by its hash.
 func (m *mint) readAccess(token string) (claims, error) {
+	if strings.HasPrefix(token, opaqueAccessPrefix) {
+		return m.openAccess(token)
+	}
 	var c claims
-	p := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodES256.Alg()}), jwt.WithoutClaimsValidation())
-	_, err := p.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
-		if t.Header["typ"] != accessType {
-			return nil, errForeign
-		}
-		return &m.access.PublicKey, nil
-	})
-	if err != nil || c.Issuer != m.issuer {
+	if err := m.ring.verify(context.Background(), m.now(), token, accessType, &c); err != nil || c.Issuer != m.issuer {
 		return claims{}, errForeign // never err: it may quote the token
 	}
 	return c, nil

@@ -1,6 +1,8 @@
 package testserver
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"mime"
 	"net/http"
@@ -13,30 +15,43 @@ import (
 // oauthToken is POST /oauth/token. The form is read first, because the grant
 // says which endpoint it is to faults, gates and the book.
 func (s *Server) oauthToken(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: w, r: r}
 	form, refusal := readForm(w, r)
+	s.token(&exchange{w: w, r: r}, form, refusal, func(g grant) handler { return s.asClient(form, g) })
+}
+
+// token finds the grant for the form; as lets the client prove itself first.
+func (s *Server) token(x *exchange, form url.Values, refusal *reply, as func(grant) handler) {
 	if refusal != nil {
-		s.run(x, func(*exchange) (*reply, func() reply) { return refusal, nil })
+		s.run(x, s.worded(func(*exchange) (*reply, func() reply) { return refusal, nil }))
 		return
 	}
+	x.client = claimedBy(x.r, form)
 	grant := s.unknownGrant
 	switch form.Get("grant_type") {
 	case "refresh_token":
 		x.endpoint, x.presented, grant = Refresh, form.Get("refresh_token"), s.grantRefresh
 	case "password":
-		x.endpoint, grant = Authenticate, s.grantPassword
+		x.endpoint, grant = Authenticate, s.bound(s.grantPassword)
 	case "client_credentials":
-		x.endpoint, grant = ClientCredentials, s.grantClient
+		x.endpoint, grant = ClientCredentials, s.bound(s.grantClient)
+	case grantJWTBearer:
+		x.endpoint, grant = Assertion, s.bound(s.grantAssertion)
+	case grantExchange:
+		x.endpoint, grant = TokenExchange, s.bound(s.grantTokenExchange)
+	case "authorization_code":
+		x.endpoint, grant = RedeemCode, s.bound(s.grantCode)
+	case deviceGrantType:
+		x.endpoint, grant = PollDevice, s.bound(s.grantDevice)
 	}
-	s.run(x, s.asClient(form, grant))
+	s.run(x, s.worded(as(grant)))
 }
 
 // grant is a handler of the token endpoint for a client that proved itself.
-type grant func(x *exchange, client string, form url.Values) (*reply, func() reply)
+type grant func(x *exchange, client *registration, form url.Values) (*reply, func() reply)
 
 func (s *Server) asClient(form url.Values, g grant) handler {
 	return func(x *exchange) (*reply, func() reply) {
-		client, refusal := s.clients.authenticate(x, form)
+		client, refusal := s.authenticate(x, form)
 		if refusal != nil {
 			return refusal, nil
 		}
@@ -44,7 +59,7 @@ func (s *Server) asClient(form url.Values, g grant) handler {
 	}
 }
 
-func (s *Server) unknownGrant(_ *exchange, _ string, form url.Values) (*reply, func() reply) {
+func (s *Server) unknownGrant(_ *exchange, _ *registration, form url.Values) (*reply, func() reply) {
 	if form.Get("grant_type") == "" {
 		return refuse(oauthError(Malformed))
 	}
@@ -53,17 +68,21 @@ func (s *Server) unknownGrant(_ *exchange, _ string, form url.Values) (*reply, f
 
 // grantRefresh is RFC 6749 6. Binding and scope are checked before the
 // session's lock, so that neither mistake spends the token.
-func (s *Server) grantRefresh(x *exchange, client string, form url.Values) (*reply, func() reply) {
+func (s *Server) grantRefresh(x *exchange, client *registration, form url.Values) (*reply, func() reply) {
 	if x.presented == "" {
 		return refuse(oauthError(MissingToken))
 	}
-	r, ok := s.find(x.presented)
-	if !ok {
-		return refuse(oauthError(Unknown))
+	r, err := s.find(x.ctx(), x.presented)
+	if err != nil {
+		return refuse(oauthError(s.unfound(x, err)))
 	}
-	if r.sess.client != client {
+	if r.sess.client != client.ID {
 		return refuse(oauthError(WrongClient))
 	}
+	if outcome := s.bind(x, client, r.sess); outcome != Done {
+		return refuse(x.refusal(outcome))
+	}
+	r.cnf = x.confirmation
 	if scope := form.Get("scope"); scope != "" {
 		if !within(scope, r.sess.scope) {
 			return refuse(oauthError(WiderScope))
@@ -75,28 +94,37 @@ func (s *Server) grantRefresh(x *exchange, client string, form url.Values) (*rep
 
 // settle redeems and books, in the dialect of the two writers.
 func (s *Server) settle(x *exchange, r redemption, good func(Tokens, Outcome) reply, bad func(Outcome) reply) reply {
-	tokens, outcome, reused := s.redeem(r)
-	s.ledger.settle(outcome)
-	if reused && !x.abandoned() {
-		s.ledger.violate(RefreshReused, r.sess.id, s.now())
+	delivered := s.ledger.wasDelivered(r.hash)
+	tokens, outcome, err := s.redeem(x.ctx(), r)
+	if err != nil {
+		outcome = s.failure(x, err)
 	}
-	if outcome != Rotated && outcome != ReplayedSame {
+	rules := s.rules().Replay
+	s.ledger.settle(outcome, rules.replayed(outcome))
+	if outcome.returned() && !rules.held(outcome) {
+		s.ledger.returned(x, r.hash, delivered, s.now())
+	}
+	if !outcome.granted() {
 		return bad(outcome)
 	}
+	r.childless = tokens.Refresh == "" || tokens.Refresh == r.token
 	x.redeemed = &r
 	return good(tokens, outcome)
 }
 
 // grantPassword is RFC 6749 4.3, for first-party tests alone.
-func (s *Server) grantPassword(x *exchange, client string, form url.Values) (*reply, func() reply) {
-	u := s.signIn(form.Get("username"), form.Get("password"))
-	if u == nil {
-		return refuse(oauthError(WrongPassword))
+func (s *Server) grantPassword(x *exchange, client *registration, form url.Values) (*reply, func() reply) {
+	name := form.Get("username")
+	if outcome := s.signIn(x, name, form.Get("password")); outcome != LoggedIn {
+		return refuse(oauthError(outcome))
 	}
 	return nil, func() reply {
-		tokens, err := s.login(u, client, deviceOf(x, form.Get("device")), form.Get("scope"))
+		tokens, err := s.enterBy(x, session{
+			user: name, client: client.ID, device: deviceOf(x, form.Get("device")),
+			scope: form.Get("scope"), acr: acrOf(form.Get("otp")),
+		}, start{})
 		if err != nil {
-			return oauthError(Failed)
+			return oauthError(s.failure(x, err))
 		}
 		s.ledger.count(func(st *Stats) { st.Logins++ })
 		return oauthTokens(tokens, LoggedIn)
@@ -104,14 +132,14 @@ func (s *Server) grantPassword(x *exchange, client string, form url.Values) (*re
 }
 
 // grantClient is RFC 6749 4.4: for confidential clients alone.
-func (s *Server) grantClient(_ *exchange, client string, form url.Values) (*reply, func() reply) {
-	if s.clients.secret[client] == "" {
+func (s *Server) grantClient(x *exchange, client *registration, form url.Values) (*reply, func() reply) {
+	if client.public() {
 		return refuse(oauthError(GrantRefused))
 	}
 	return nil, func() reply {
-		tokens, err := s.login(nil, client, "", form.Get("scope"))
+		tokens, err := s.enterBy(x, session{client: client.ID, scope: form.Get("scope")}, start{bare: true})
 		if err != nil {
-			return oauthError(Failed)
+			return oauthError(s.failure(x, err))
 		}
 		return oauthTokens(tokens, Minted)
 	}
@@ -122,46 +150,57 @@ func (s *Server) grantClient(_ *exchange, client string, form url.Values) (*repl
 func (s *Server) oauthRevoke(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, endpoint: Revoke}
 	form, refusal := readForm(w, r)
+	x.client = claimedBy(x.r, form)
 	if refusal != nil {
 		s.run(x, func(*exchange) (*reply, func() reply) { return refusal, nil })
 		return
 	}
-	s.run(x, s.asClient(form, func(_ *exchange, client string, form url.Values) (*reply, func() reply) {
+	s.run(x, s.asClient(form, func(x *exchange, client *registration, form url.Values) (*reply, func() reply) {
 		token := form.Get("token")
 		if token == "" {
 			return refuse(oauthError(MissingToken))
 		}
 		return nil, func() reply {
-			s.revokeToken(client, token)
+			if err := s.revokeToken(x.ctx(), client.ID, token); err != nil {
+				return oauthError(s.failure(x, err))
+			}
 			return emptyReply(http.StatusOK, LoggedOut)
 		}
 	}))
 }
 
-func (s *Server) revokeToken(client, token string) {
-	if r, ok := s.find(token); ok {
-		if r.sess.client == client {
-			s.revoke(r.sess, "revoked")
+func (s *Server) revokeToken(ctx context.Context, client, token string) error {
+	r, err := s.find(ctx, token)
+	if err == nil {
+		if r.sess.client != client {
+			return nil
 		}
-		return
+		return s.revoke(ctx, r.sess.id, "revoked")
+	}
+	if !errors.Is(err, errNoSession) {
+		return err
 	}
 	if c, err := s.mint.readAccess(token); err == nil && c.Client == client {
-		s.revokeAccess(c)
+		return s.revokeAccess(ctx, c)
 	}
+	return nil
 }
 
 // revokeAccess puts one access token on the blacklist.
-func (s *Server) revokeAccess(c claims) {
-	sess := s.store.session(c.Session)
-	if sess == nil {
-		return
+func (s *Server) revokeAccess(ctx context.Context, c claims) error {
+	err := s.store.update(ctx, c.Session, func(t *tx) error {
+		a, err := t.accessToken(c.ID)
+		if err == nil && a.revoked.IsZero() {
+			now := s.now()
+			a.revoked = now
+			t.putAccess(a, now)
+		}
+		return err
+	})
+	if errors.Is(err, errNoSession) || errors.Is(err, errNoToken) {
+		return nil // forgotten: it is as invalid as it can be
 	}
-	sess.mu.Lock()
-	defer sess.mu.Unlock()
-	if a, ok := sess.access[c.ID]; ok {
-		a.revoked = true
-		sess.access[c.ID] = a
-	}
+	return err
 }
 
 // readForm reads the body of RFC 6749 3.2: form-encoded, parameters from the
@@ -197,9 +236,10 @@ func oauthTokens(t Tokens, o Outcome) reply {
 		Type    string `json:"token_type"`
 		Expires int64  `json:"expires_in"`
 		Refresh string `json:"refresh_token,omitempty"`
+		ID      string `json:"id_token,omitempty"`
 		Scope   string `json:"scope,omitempty"`
-	}{t.Access, "Bearer", seconds(t.ExpiresIn), t.Refresh, t.Scope})
-	rep.message = t.Refresh
+	}{t.Access, t.Type, seconds(t.ExpiresIn), t.Refresh, t.ID, t.Scope})
+	rep.message, rep.tokens = cmp.Or(t.Refresh, t.Access), &t
 	return rep
 }
 
@@ -216,13 +256,20 @@ func within(asked, granted string) bool {
 	return true
 }
 
-// signIn returns the user whose password this is.
-func (s *Server) signIn(name, password string) *user {
-	u := s.store.users[name]
-	if u == nil || u.password != password || u.disabled.Load() {
-		return nil
+// signIn checks a password. A locked user and a wrong name are told alike.
+func (s *Server) signIn(x *exchange, name, password string) Outcome {
+	want, known := s.passwords[name]
+	if !known || want != digestOf(password) {
+		return WrongPassword
 	}
-	return u
+	u, err := s.store.user(x.ctx(), name)
+	switch {
+	case err != nil:
+		return s.failure(x, err)
+	case !u.disabled.IsZero():
+		return WrongPassword
+	}
+	return LoggedIn
 }
 
 // deviceOf falls back on what the client calls itself.

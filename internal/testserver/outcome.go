@@ -9,7 +9,15 @@ type Outcome string
 // What a refresh can come to.
 const (
 	Rotated        Outcome = "rotated"
+	Kept           Outcome = "kept" // the same token again: it is not rotated yet
 	ReplayedSame   Outcome = "replayed_same"
+	Forked         Outcome = "forked"
+	Replaced       Outcome = "replaced"
+	OnlyAccess     Outcome = "access_only"
+	ReplayRefused  Outcome = "replay_refused" // refused, and nothing ended
+	RaceRetry      Outcome = "race_retry"
+	RaceConflict   Outcome = "race_conflict"
+	RaceFailed     Outcome = "race_failed"
 	ReuseDetected  Outcome = "reuse_detected"
 	SessionRevoked Outcome = "session_revoked"
 	UserDisabled   Outcome = "user_disabled"
@@ -17,6 +25,7 @@ const (
 	SessionExpired Outcome = "session_expired"
 	MaxRefreshes   Outcome = "max_refreshes"
 	TokenExpired   Outcome = "token_expired"
+	TokenRevoked   Outcome = "token_revoked" // this one alone: its sibling took its place
 	Unknown        Outcome = "unknown_token"
 	MissingToken   Outcome = "missing_token"
 	WrongClient    Outcome = "wrong_client"
@@ -44,6 +53,17 @@ const (
 	ScopeMissing     Outcome = "insufficient_scope"
 	StepUp           Outcome = "insufficient_user_authentication"
 	RefusedByRequest Outcome = "refused_by_request"
+	RateLimited      Outcome = "rate_limited"
+
+	ProofInvalid       Outcome = "invalid_dpop_proof"
+	NonceNeeded        Outcome = "use_dpop_nonce"
+	WrongKey           Outcome = "wrong_key"
+	CertificateMissing Outcome = "certificate_missing"
+	AssertionInvalid   Outcome = "assertion_invalid"
+	SubjectInvalid     Outcome = "subject_token_invalid"
+	TargetInvalid      Outcome = "invalid_target"
+	Exchanged          Outcome = "exchanged"
+	Reauthenticated    Outcome = "reauthenticated"
 )
 
 // terminal reports whether the answer tells a client that its refresh token is
@@ -51,27 +71,43 @@ const (
 func (o Outcome) terminal() bool {
 	switch o {
 	case ReuseDetected, SessionRevoked, UserDisabled, VersionBumped,
-		SessionExpired, MaxRefreshes, TokenExpired, Unknown:
+		SessionExpired, MaxRefreshes, TokenExpired, TokenRevoked, ReplayRefused, Unknown:
 		return true
 	}
 	return false
 }
 
-// ending is the reason under which the outcome ends its session, if it does.
-func (o Outcome) ending() string {
+// granted reports whether a refresh was answered with tokens.
+func (o Outcome) granted() bool {
 	switch o {
-	case ReuseDetected, MaxRefreshes:
-		return string(o)
+	case Rotated, Kept, ReplayedSame, Forked, Replaced, OnlyAccess:
+		return true
 	}
-	return ""
+	return false
+}
+
+// returned reports whether the outcome is that of a retired token that came
+// back. That of one that is held and not told is not kept apart here.
+func (o Outcome) returned() bool {
+	switch o {
+	case ReplayedSame, Forked, Replaced, OnlyAccess, ReplayRefused, ReuseDetected:
+		return true
+	}
+	return false
 }
 
 // oauthRefusal is the answer of the OAuth dialect, RFC 6749 5.2.
 func oauthRefusal(o Outcome) (status int, code, description string) {
 	const bad = http.StatusBadRequest
 	switch o {
-	case ReuseDetected:
+	case ReuseDetected, ReplayRefused:
 		return bad, "invalid_grant", "refresh token already used"
+	case TokenRevoked:
+		return bad, "invalid_grant", "refresh token revoked"
+	case RaceRetry:
+		return bad, "invalid_request", "concurrent refresh, please retry"
+	case RaceConflict:
+		return http.StatusConflict, "invalid_request", "concurrent refresh"
 	case SessionRevoked:
 		return bad, "invalid_grant", "session revoked"
 	case UserDisabled, VersionBumped:
@@ -98,6 +134,22 @@ func oauthRefusal(o Outcome) (status int, code, description string) {
 		return http.StatusRequestEntityTooLarge, "invalid_request", "body too large"
 	case Malformed, WrongType:
 		return bad, "invalid_request", "malformed request"
+	case RateLimited:
+		return http.StatusTooManyRequests, "temporarily_unavailable", "too many requests"
+	case ProofInvalid:
+		return bad, "invalid_dpop_proof", "DPoP proof refused"
+	case NonceNeeded: // RFC 9449 8
+		return bad, "use_dpop_nonce", "the DPoP proof needs a nonce"
+	case WrongKey:
+		return bad, "invalid_grant", "refresh token is bound to another key"
+	case CertificateMissing:
+		return bad, "invalid_request", "client certificate missing"
+	case AssertionInvalid:
+		return bad, "invalid_grant", "assertion refused"
+	case SubjectInvalid: // RFC 8693 2.2.2
+		return bad, "invalid_request", "subject or actor token refused"
+	case TargetInvalid:
+		return bad, "invalid_target", "no tokens for this target"
 	}
 	return http.StatusInternalServerError, "server_error", "internal error"
 }
@@ -107,10 +159,16 @@ func oauthRefusal(o Outcome) (status int, code, description string) {
 func jsonRefusal(o Outcome) (status int, member, text string) {
 	const unauthorized = http.StatusUnauthorized
 	switch o {
-	case ReuseDetected, SessionRevoked, UserDisabled, VersionBumped, TokenExpired, Unknown:
+	case ReuseDetected, ReplayRefused, SessionRevoked, UserDisabled, VersionBumped, TokenExpired, TokenRevoked, Unknown, WrongClient:
 		return unauthorized, "error", "Invalid refresh token"
+	case ClientRefused:
+		return unauthorized, "error", "Invalid client"
+	case WiderScope:
+		return http.StatusBadRequest, "error", "Scope exceeds what was granted"
 	case SessionExpired, MaxRefreshes:
 		return http.StatusForbidden, "message", "Session expired. Please log in again."
+	case RaceRetry, RaceConflict:
+		return http.StatusConflict, "error", "Refresh in progress"
 	case MissingToken:
 		return unauthorized, "error", "No refresh token"
 	case WrongPassword:
@@ -131,6 +189,14 @@ func jsonRefusal(o Outcome) (status int, member, text string) {
 		return http.StatusUnsupportedMediaType, "error", "Expected application/json"
 	case Malformed:
 		return http.StatusBadRequest, "error", "Malformed request"
+	case RateLimited:
+		return http.StatusTooManyRequests, "error", "Too many requests"
+	case ProofInvalid:
+		return http.StatusBadRequest, "error", "DPoP proof refused"
+	case WrongKey:
+		return http.StatusBadRequest, "error", "Bound to another key"
+	case CertificateMissing:
+		return http.StatusBadRequest, "error", "Client certificate missing"
 	}
 	return http.StatusInternalServerError, "error", "Internal error"
 }

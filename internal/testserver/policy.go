@@ -1,26 +1,121 @@
 package testserver
 
 import (
-	"fmt"
+	"math"
 	"time"
 )
 
-// Mode says what a retired refresh token earns when it comes back.
+// Mode says what a retired refresh token earns when it comes back while it is
+// still answered: in its window, from the parent of a live token.
 type Mode uint8
 
+// The modes.
 const (
-	// Strict takes every return for theft and ends the session, as RFC 9700
-	// 4.14.2 describes rotation.
+	// Strict answers no retired token: every return is taken for theft, as RFC
+	// 9700 4.14.2 describes rotation.
 	Strict Mode = iota
-	// Same answers the parent of the live token with that same live token, as
-	// long as the window is open and the live token was not used.
+	// Same tells the live token again, with a fresh access token.
 	Same
+	// Fork mints a sibling: all children live.
+	Fork
+	// Replace mints another child and revokes the one that was not used.
+	Replace
+	// AccessOnly gives a fresh access token and no refresh token: the client
+	// is left with a spent one.
+	AccessOnly
+	// Reject refuses every retired token, and ends nothing.
+	Reject
 )
 
-// Replay is what happens when a retired refresh token is presented again.
+// Always is a window that time does not close.
+const Always = time.Duration(math.MaxInt64)
+
+// OverMax says what becomes of one replay more than Replay.Max.
+type OverMax uint8
+
+// What one replay too many comes to.
+const (
+	RefuseOnly   OverMax = iota // a refusal that ends nothing
+	TakenAsReuse                // reuse, like a token that comes back too late
+)
+
+// OnReuse says what is ended when a retired token comes back unanswered.
+type OnReuse uint8
+
+// What reuse ends.
+const (
+	RevokeSession    OnReuse = iota // the family of the token
+	RevokeClientUser                // every session of the user with the same client
+	RevokeUser                      // every session of the user
+	RevokeNothing                   // nothing: the token alone is refused
+)
+
+// OldAccess says what a rotation does to the access tokens from before it.
+type OldAccess uint8
+
+// The fates of an older access token.
+const (
+	KeepUntilExp   OldAccess = iota // it lives out its time
+	RevokeOnRotate                  // it dies: requests in flight get a 401
+)
+
+// RaceLoser says what a request earns whose token was live when it was looked
+// up and had been retired when its turn came.
+type RaceLoser uint8
+
+// The fates of a race's loser.
+const (
+	Wait         RaceLoser = iota // it is judged like any other return of a retired token
+	RetryHint400                  // 400 invalid_request "please retry"; nothing ends
+	Conflict409                   // 409; nothing ends
+	Error500                      // 500; nothing ends
+	WinnerDies                    // reuse, whatever the window says: the winner's tokens die, too
+	LoserRefused                  // refused like reuse, but nothing ends: the winner lives
+	Dud                           // 200 for both; the last one's tokens are good, the other's refresh token is a dud
+)
+
+// Replay is what happens when a refresh token is presented again.
 type Replay struct {
-	Mode   Mode
-	Window time.Duration // how long after its retirement a token is still answered
+	Mode Mode
+	// Window is how long after its retirement a token is answered; zero: not at
+	// all, Always: until something else closes it.
+	Window time.Duration
+	// Max is how often a retired token is answered; zero: as often as it comes.
+	Max     int
+	OverMax OverMax
+	// CloseOnChildUse closes the window once a child was itself redeemed: its
+	// answer has arrived, so whoever holds the parent is someone else.
+	CloseOnChildUse bool
+	// CloseOnAccess closes it already when the child's access token is first
+	// used at the API.
+	CloseOnAccess bool
+	// AnyAncestor answers also tokens none of whose children is live any more,
+	// for AncestorWindow (zero: Window). Without it only the immediate parent
+	// of a live token is answered.
+	AnyAncestor    bool
+	AncestorWindow time.Duration
+
+	OnReuse OnReuse
+	// AlsoAccess kills the access tokens together with what OnReuse ends;
+	// without it they live out their time.
+	AlsoAccess bool
+	OldAccess  OldAccess
+
+	RaceLoser RaceLoser
+	// RaceWait is how long a loser waits for the row: within it, it is judged
+	// as under Wait. Zero: it never waits.
+	RaceWait time.Duration
+
+	// Hold is the age below which a live token is not rotated but given back;
+	// Always: there is no rotation.
+	Hold time.Duration
+	// HoldUntold leaves the held token out of the answer.
+	HoldUntold bool
+}
+
+// sound reports whether no duration or count is negative.
+func (r Replay) sound() bool {
+	return min(r.Window, r.AncestorWindow, r.RaceWait, r.Hold) >= 0 && r.Max >= 0
 }
 
 // Policy holds the numbers and choices that decide the life of a session.
@@ -50,29 +145,3 @@ const (
 	Opaque Format = iota // "rt_" and 43 characters
 	JWT                  // typ refresh+jwt, under a secret of its own
 )
-
-// Profile is a kind of server, as data.
-type Profile struct {
-	Name          string
-	Replay        Replay
-	Dialect       Dialect
-	RefreshFormat Format
-}
-
-// ProfileNamed returns a preset: "strict" (also ""), "grace" or "firstparty".
-func ProfileNamed(name string) (Profile, error) {
-	switch name {
-	case "", "strict":
-		// RFC 9700 4.14.2: reuse of a retired token revokes the live one.
-		return Profile{Name: "strict"}, nil
-	case "grace":
-		// The overlap that FAPI 2.0 asks for and MAS ships: a retry of a lost
-		// answer gets what the first answer held.
-		return Profile{Name: "grace", Replay: Replay{Mode: Same, Window: 10 * time.Second}}, nil
-	case "firstparty":
-		// A company's own backend for its own programs: JSON, JWT refresh
-		// tokens, and 403 for a session that is over for good.
-		return Profile{Name: "firstparty", Dialect: JSON, RefreshFormat: JWT}, nil
-	}
-	return Profile{}, fmt.Errorf("testserver: there is no profile %q", name)
-}

@@ -121,7 +121,7 @@ func TestARefreshThatARevocationOvertookMintsNothing(t *testing.T) {
 	gate.ReleaseAll()
 	assert.Equal(t, testserver.SessionRevoked, (<-late).outcome())
 	assert.Zero(t, b.Stats().Rotations)
-	assert.Equal(t, "admin", b.Sessions("alice")[0].Ended)
+	assert.Equal(t, "admin", b.sessions(t, "alice")[0].Ended)
 }
 
 func TestAGateLetsATestChooseWhoWins(t *testing.T) {

@@ -1,57 +1,90 @@
 package testserver
 
 import (
+	"cmp"
+	"context"
 	"crypto/rand"
-	"errors"
-	"slices"
 	"time"
 )
-
-// errUnknownUser says that a name is not among Config.Users.
-var errUnknownUser = errors.New("testserver: unknown user")
 
 // Tokens is a set of tokens as a client receives it.
 type Tokens struct {
 	Access, Refresh string
+	ID              string // where the scope holds openid
 	ExpiresIn       time.Duration
 	Session, Scope  string
+	User            string        // empty where none is involved
+	RefreshEnds     time.Duration // until the refresh token ends, if it is not used
+	SessionEnds     time.Duration // until the session does, whatever happens
+	Type            string        // the token_type: Bearer, or DPoP where it is bound to a key
 }
 
-// login starts a session: user is nil for client_credentials, which get an
-// access token alone (RFC 6749 4.4.3).
-func (s *Server) login(u *user, client, device, scope string) (Tokens, error) {
+// start is what a session begins with, beside its row.
+type start struct {
+	nonce string       // of the ID token (OpenID Connect Core 3.1.3.7)
+	cnf   confirmation // of the access token
+	bare  bool         // there is no refresh token: RFC 6749 4.4.3
+}
+
+func newSessionID() string { return "ses_" + rand.Text() }
+
+// enterBy starts a session for whoever sent a request: it is bound to the keys
+// that the request proved to hold.
+func (s *Server) enterBy(x *exchange, sess session, with start) (Tokens, error) {
+	sess.jkt, sess.x5t = x.holder.JKT, x.holder.X5T
+	sess.ip, sess.userAgent = address(x.r), x.r.UserAgent()
+	with.cnf = x.confirmation
+	return s.enter(x.ctx(), sess, with)
+}
+
+// enter starts the session that sess describes: its times and versions are
+// filled in, and its id if it has none. Where sess says how the user proved to
+// be there and not when, it was now.
+func (s *Server) enter(ctx context.Context, sess session, with start) (Tokens, error) {
 	now := s.now()
-	sess := &session{
-		id: "ses_" + rand.Text(), client: client, device: device, scope: scope, user: u,
-		created: now, absolute: now.Add(s.policy.AbsoluteTTL), lastUsed: now,
-		refresh: make(map[digest]*refreshToken), access: make(map[string]accessToken),
+	s.retain(ctx, now)
+	sess.created, sess.lastUsed, sess.absolute = now, now, now.Add(s.policy.AbsoluteTTL)
+	sess.id, sess.issuer = cmp.Or(sess.id, newSessionID()), s.path
+	if sess.acr != "" && sess.authTime.IsZero() {
+		sess.authTime = now
 	}
-	var refresh string
-	if u != nil {
-		sess.version = u.version.Load()
-		first := s.newRefresh(sess, now)
-		var err error
-		if refresh, err = s.mint.refreshToken(sess, "", first); err != nil {
-			return Tokens{}, err
+	var tokens Tokens
+	err := s.store.create(ctx, sess, func(t *tx) (err error) {
+		t.session.version = t.user.version
+		var first refreshToken
+		var refresh string
+		if !with.bare {
+			first = s.newRefresh(t, now)
+			if refresh, err = s.mint.refreshToken(t.session, "", first); err != nil {
+				return err
+			}
+			first.hash = digestOf(refresh)
 		}
-		sess.refresh[digestOf(refresh)] = first
-	}
-	tokens, commit, err := s.mintAccess(sess, refresh, scope, now)
-	if err != nil {
-		return Tokens{}, err
-	}
-	commit()
-	s.store.add(sess)
-	return tokens, nil
+		var access accessToken
+		if tokens, access, err = s.mintAccess(t.session, refresh, sess.scope, with.cnf, now); err != nil {
+			return err
+		}
+		if with.nonce != "" {
+			if tokens.ID, err = s.mint.idToken(t.session, s.shown(access), tokens.Access, with.nonce); err != nil {
+				return err
+			}
+		}
+		if !with.bare {
+			first.accessJTI = access.jti
+			t.putRefresh(first)
+		}
+		t.putAccess(access, now)
+		return nil
+	})
+	return tokens, err
 }
 
 // newRefresh is the row of a token issued now: its end slides, the session's
 // hard end does not.
-func (s *Server) newRefresh(sess *session, now time.Time) *refreshToken {
-	return &refreshToken{
-		nonce: random(16), issued: now,
-		expires: earlier(now.Add(s.policy.IdleTTL), sess.absolute),
-	}
+func (s *Server) newRefresh(t *tx, now time.Time) refreshToken {
+	expires := earlier(now.Add(s.policy.IdleTTL), t.session.absolute)
+	t.session.idleExpires = expires
+	return refreshToken{nonce: random(16), issued: now, expires: expires}
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -61,193 +94,107 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// mintAccess signs an access token to go with refresh. Nothing is changed
-// until the returned commit runs. The caller holds the session's lock.
-func (s *Server) mintAccess(sess *session, refresh, scope string, now time.Time) (Tokens, func(), error) {
-	jti, expires := rand.Text(), earlier(now.Add(s.policy.AccessTTL), sess.absolute)
-	access, err := s.mint.accessToken(sess, jti, scope, now, expires)
+// mintAccess signs an access token to go with refresh. The row is the caller's
+// to write.
+func (s *Server) mintAccess(sess session, refresh, scope string, cnf confirmation, now time.Time) (Tokens, accessToken, error) {
+	row := accessToken{
+		jti: rand.Text(), scope: scope,
+		issued: now, expires: earlier(now.Add(s.policy.AccessTTL), sess.absolute),
+	}
+	access, err := s.mint.accessToken(sess, s.shown(row), cnf)
 	if err != nil {
-		return Tokens{}, nil, err
+		return Tokens{}, accessToken{}, err
 	}
-	record := accessToken{expires: expires, serial: s.serial.Add(1)}
-	tokens := Tokens{
-		Access: access, Refresh: refresh, ExpiresIn: expires.Sub(now),
-		Session: sess.id, Scope: scope,
+	id, err := s.mint.idToken(sess, s.shown(row), access, "")
+	if err != nil {
+		return Tokens{}, accessToken{}, err
 	}
-	return tokens, func() { sess.addAccess(jti, record, now) }, nil
+	return Tokens{
+		Access: access, Refresh: refresh, ID: id, ExpiresIn: row.expires.Sub(now),
+		Session: sess.id, Scope: scope, User: sess.user, Type: cnf.tokenType(),
+		RefreshEnds: sess.idleExpires.Sub(now), SessionEnds: sess.absolute.Sub(now),
+	}, row, nil
 }
 
 // redemption is a refresh token that was looked up and may be redeemed.
 type redemption struct {
-	sess  *session
-	hash  digest
-	token string
-	scope string // of the new access token: what was granted, or less
+	sess      session      // as it was when it was found; read again under the lock,
+	found     refreshToken // as is the token
+	at        time.Time    // when that was
+	hash      digest
+	token     string
+	scope     string // of the new access token: what was granted, or less
+	cnf       confirmation
+	childless bool // set when the answer holds no new refresh token
 }
 
 // find looks a refresh token up. What is not one of ours, an access token
-// included, is unknown.
-func (s *Server) find(token string) (redemption, bool) {
+// included, is errNoSession.
+func (s *Server) find(ctx context.Context, token string) (redemption, error) {
 	hash := digestOf(token)
-	sess := s.store.sessionOf(hash)
-	if sess == nil {
-		return redemption{}, false
+	sess, row, err := s.store.sessionOf(ctx, hash)
+	if err != nil {
+		return redemption{}, err
 	}
-	return redemption{sess: sess, hash: hash, token: token, scope: sess.scope}, true
+	if sess.issuer != s.path { // of another issuer in the same store
+		return redemption{}, errNoSession
+	}
+	return redemption{sess: sess, found: row, at: s.now(), hash: hash, token: token, scope: sess.scope}, nil
 }
 
 // redeem decides and carries out the decision under the session's lock. All
-// that can fail is done before anything is changed: a signature that fails
+// that can fail is done before anything is committed: a signature that fails
 // after the commit would lose the session. A refusal that ends the session is
-// a commit, too. reused reports that the token came back although the answer
-// that replaced it had reached its client.
-func (s *Server) redeem(r redemption) (tokens Tokens, outcome Outcome, reused bool) {
-	r.sess.mu.Lock()
-	defer r.sess.mu.Unlock()
-	now := s.now()
-	row := r.sess.refresh[r.hash]
-	outcome = Decide(s.policy, r.sess.presented(row), now)
-	reused = row.delivered && (outcome == ReplayedSame || outcome == ReuseDetected)
-	var err error
-	switch outcome {
-	case Rotated:
-		tokens, err = s.rotate(r, row, now)
-	case ReplayedSame:
-		tokens, err = s.replay(r, row, now)
-	default:
-		if reason := outcome.ending(); reason != "" {
-			r.sess.endLocked(reason)
+// a commit, too.
+func (s *Server) redeem(ctx context.Context, r redemption) (tokens Tokens, outcome Outcome, err error) {
+	err = s.store.update(ctx, r.sess.id, func(t *tx) error {
+		now := s.now()
+		row, err := t.refreshToken(r.hash)
+		if err != nil {
+			return err
 		}
-	}
-	if err != nil {
-		return Tokens{}, Failed, reused
-	}
-	return tokens, outcome, reused
-}
-
-// rotate retires the presented token and puts its child in its place.
-func (s *Server) rotate(r redemption, row *refreshToken, now time.Time) (Tokens, error) {
-	child := s.newRefresh(r.sess, now)
-	refresh, err := s.mint.refreshToken(r.sess, r.token, child)
-	if err != nil {
-		return Tokens{}, err
-	}
-	tokens, commit, err := s.mintAccess(r.sess, refresh, r.scope, now)
-	if err != nil {
-		return Tokens{}, err
-	}
-	commit()
-	hash := digestOf(refresh)
-	row.retired, row.child = now, hash
-	r.sess.refresh[hash] = child
-	r.sess.refreshes++
-	r.sess.lastUsed = now
-	s.store.index(hash, r.sess)
-	return tokens, nil
-}
-
-// replay tells the live child again, with a fresh access token.
-func (s *Server) replay(r redemption, row *refreshToken, now time.Time) (Tokens, error) {
-	refresh, err := s.mint.refreshToken(r.sess, r.token, r.sess.refresh[row.child])
-	if err != nil {
-		return Tokens{}, err
-	}
-	tokens, commit, err := s.mintAccess(r.sess, refresh, r.scope, now)
-	if err != nil {
-		return Tokens{}, err
-	}
-	commit()
-	r.sess.lastUsed = now
-	return tokens, nil
-}
-
-// setDelivered records that an answer with the child reached its client: from
-// now on the parent has no business coming back.
-func (r redemption) setDelivered() {
-	r.sess.mu.Lock()
-	defer r.sess.mu.Unlock()
-	r.sess.refresh[r.hash].delivered = true
-}
-
-// Session is what the server knows of one login on one device.
-type Session struct {
-	ID         string
-	Client     string
-	Device     string
-	Scope      string
-	CreatedAt  time.Time
-	LastUsedAt time.Time
-	ExpiresAt  time.Time // the hard end
-	Refreshes  int
-	Ended      string // why it was revoked; empty while it lives
-}
-
-func (s *session) describe() Session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Session{
-		ID: s.id, Client: s.client, Device: s.device, Scope: s.scope,
-		CreatedAt: s.created, LastUsedAt: s.lastUsed, ExpiresAt: s.absolute,
-		Refreshes: s.refreshes, Ended: s.ended,
-	}
-}
-
-// Login starts a session without HTTP, as the default client.
-func (s *Server) Login(name, device string) (Tokens, error) {
-	u := s.store.users[name]
-	if u == nil {
-		return Tokens{}, errUnknownUser
-	}
-	return s.login(u, s.clients.first, device, "")
-}
-
-// Sessions lists the sessions of a user, oldest first, ended ones included.
-func (s *Server) Sessions(name string) []Session {
-	var out []Session
-	if u := s.store.users[name]; u != nil {
-		for _, sess := range s.store.sessionsOf(u) {
-			out = append(out, sess.describe())
+		facts, err := presented(t, r, row, now)
+		if err != nil {
+			return err
 		}
+		outcome = Decide(s.rules(), facts, now)
+		tokens, err = s.carryOut(t, r, row, outcome, now)
+		return err
+	})
+	if err == nil && outcome == ReuseDetected {
+		err = s.spread(ctx, r.sess)
 	}
-	return slices.Clip(out)
+	if err != nil {
+		return Tokens{}, Failed, err
+	}
+	return tokens, outcome, nil
 }
 
-// RevokeSession ends one session, for a reason that Sessions will tell. It
-// reports whether there was such a session.
-func (s *Server) RevokeSession(id, reason string) bool {
-	sess := s.store.session(id)
-	if sess == nil {
-		return false
+// presented reads the facts for Decide.
+func presented(t *tx, r redemption, row refreshToken, now time.Time) (Presented, error) {
+	p := Presented{
+		Known:     true,
+		Ended:     t.session.ended != "",
+		Disabled:  t.disabled(),
+		Outdated:  t.outdated(),
+		Absolute:  t.session.absolute,
+		Issued:    row.issued,
+		Expires:   row.expires,
+		Refreshes: int(t.session.refreshes),
+		Revoked:   row.status == statusRevoked,
+		Retired:   row.status == statusRotated,
 	}
-	s.revoke(sess, reason)
-	return true
-}
-
-func (s *Server) revoke(sess *session, reason string) {
-	if sess.end(reason) {
-		s.ledger.count(func(st *Stats) { st.SessionsRevoked++ })
+	if !p.Retired {
+		return p, nil
 	}
-}
-
-// RevokeUser moves a user's token version on, as a changed password does: all
-// that was issued before is dead. It reports whether there is such a user.
-func (s *Server) RevokeUser(name string) bool {
-	u := s.store.users[name]
-	if u != nil {
-		u.version.Add(1)
+	p.RetiredAt, p.Replays, p.Ancestor = row.used, int(row.uses-1), true
+	p.Raced, p.Waited = r.found.status == statusActive, now.Sub(r.at)
+	children, err := t.rows.children(row.hash)
+	for _, child := range children {
+		p.ChildRetired = p.ChildRetired || child.status == statusRotated
+		p.Ancestor = p.Ancestor && child.status != statusActive
+		access, _ := t.accessToken(child.accessJTI) // one that is forgotten was of no more use
+		p.ChildSeen = p.ChildSeen || !access.used.IsZero()
 	}
-	return u != nil
+	return p, err
 }
-
-// DisableUser locks a user out. It reports whether there is such a user.
-func (s *Server) DisableUser(name string) bool {
-	u := s.store.users[name]
-	if u != nil {
-		u.disabled.Store(true)
-	}
-	return u != nil
-}
-
-// RevokeAccessTokens makes every access token issued so far invalid at once.
-// The sessions live on.
-func (s *Server) RevokeAccessTokens() { s.revokedThrough.Store(s.serial.Load()) }

@@ -1,11 +1,15 @@
 package testserver
 
 import (
+	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,23 +19,76 @@ import (
 type User struct{ Name, Password string }
 
 // Client is an OAuth client: public if it has no secret.
-type Client struct{ ID, Secret string }
+type Client struct {
+	ID, Secret string
+
+	// RedirectURIs are compared exactly, but for the port of a loopback address
+	// (RFC 8252 7.3). None: any path on a loopback address.
+	RedirectURIs           []string
+	PostLogoutRedirectURIs []string // none: RedirectURIs
+
+	Auth        AuthMethod         // the one method it may use; any that fits what follows and Secret
+	Keys        []crypto.PublicKey // of private_key_jwt
+	JWKS        []byte             // the same as a JSON Web Key Set
+	Certificate string             // x5t#S256 of its self-signed certificate
+
+	CertificateBound bool // its tokens are bound to its certificate (RFC 8705 3.4)
+	DPoPBound        bool // it gets no tokens without a DPoP proof (RFC 9449 5.2)
+}
 
 // Config says what kind of server to build. Zero fields take the defaults
 // noted with them.
 type Config struct {
-	Issuer  string // base URL of the server; needed
-	Profile Profile
+	Issuer  string  // base URL of the server; needed
+	Profile Profile // one without a name is "strict"
 
 	AccessTTL    time.Duration // 15 minutes
 	IdleTTL      time.Duration // 7 days
 	AbsoluteTTL  time.Duration // 7 days
 	MaxRefreshes int           // no limit
 
+	// SigningAlgorithm is that of access tokens and ID tokens: ES256.
+	SigningAlgorithm Algorithm
+	// AutoApprove is a user who signs in and agrees to every authorization and
+	// every device without a page being shown; nobody.
+	AutoApprove string
+	// DeviceInterval is how long a device waits between two polls (RFC 8628
+	// 3.2): 5 seconds.
+	DeviceInterval time.Duration
+
 	Users   []User   // alice, whose password is secret
 	Clients []Client // cli (public) and service (its secret: service-secret)
 
+	Access           AccessFormat      // at+jwt
+	DPoPNonces       NonceMode         // proofs need none
+	DPoPNoncePeriod  time.Duration     // how long one is given out; 5 minutes
+	RateLimits       RateLimits        // none
+	SensitiveMaxAge  time.Duration     // how fresh a login /logout-all and DELETE /sessions need; any
+	AssertionIssuers []AssertionIssuer // whose assertions are grants, beside those of Clients with keys
+
+	// A refresh is a violation while the access token is good for longer than
+	// this and was not refused; zero: not judged, for some programs refresh
+	// when their user says so.
+	EarlyRefresh time.Duration
+
+	// TellExpiry adds refresh_token_timeout and authorization_expires_in to the
+	// answers of the token endpoint, in the OAuth dialect.
+	TellExpiry bool
+
+	// ControlKey opens /_test/ to other machines, in the header X-Authtest-Key.
+	// Empty: only this machine may use it.
+	ControlKey string
+
+	// InsecureCookie leaves Secure out of the cookie of the cookie dialect, for
+	// clients that do not send such a one over plain HTTP to loopback.
+	InsecureCookie bool
+
+	// Seed varies what Probability and Jitter of the rules come to; with the same
+	// one they come to the same.
+	Seed uint64
+
 	TokenDelay time.Duration    // latency of a refresh; none
+	Store      Store            // one in memory
 	Log        *slog.Logger     // nowhere
 	Now        func() time.Time // time.Now
 }
@@ -45,11 +102,19 @@ func (c Config) withDefaults() Config {
 	set(&c.AccessTTL, 15*time.Minute)
 	set(&c.IdleTTL, 7*24*time.Hour)
 	set(&c.AbsoluteTTL, 7*24*time.Hour)
+	set(&c.DeviceInterval, 5*time.Second)
+	set(&c.DPoPNoncePeriod, 5*time.Minute)
 	if len(c.Users) == 0 {
 		c.Users = []User{{Name: "alice", Password: "secret"}}
 	}
 	if len(c.Clients) == 0 {
 		c.Clients = []Client{{ID: "cli"}, {ID: "service", Secret: "service-secret"}}
+	}
+	if c.Store == nil {
+		c.Store = newMemory()
+	}
+	if c.Profile.Name == "" {
+		c.Profile = plainProfiles()[0]
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -65,6 +130,8 @@ func (c Config) check() error {
 	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf("testserver: "+format, a...)) }
 	if u, err := url.Parse(c.Issuer); err != nil || u.Host == "" {
 		fail("Issuer must be an absolute URL")
+	} else if strings.HasSuffix(c.Issuer, "/") || u.RawQuery != "" || u.Fragment != "" {
+		fail("Issuer must not end in a slash, nor have a query or a fragment") // RFC 8414 2
 	}
 	if min(c.AccessTTL, c.IdleTTL, c.AbsoluteTTL) < time.Second { // expires_in counts whole seconds
 		fail("AccessTTL, IdleTTL and AbsoluteTTL must be at least a second")
@@ -72,9 +139,19 @@ func (c Config) check() error {
 	if c.MaxRefreshes < 0 {
 		fail("MaxRefreshes must not be negative")
 	}
-	if c.TokenDelay < 0 || c.Profile.Replay.Window < 0 {
-		fail("TokenDelay and the replay window must not be negative")
+	if c.TokenDelay < 0 || !c.Profile.Replay.sound() {
+		fail("TokenDelay and the numbers of the profile must not be negative")
 	}
+	if !slices.Contains([]Algorithm{"", ES256, RS256, EdDSA}, c.SigningAlgorithm) {
+		fail("there is no algorithm %q", c.SigningAlgorithm)
+	}
+	if c.DeviceInterval < time.Second {
+		fail("DeviceInterval must be at least a second")
+	}
+	if c.AutoApprove != "" && !slices.ContainsFunc(c.Users, func(u User) bool { return u.Name == c.AutoApprove }) {
+		fail("AutoApprove must be one of Users")
+	}
+	errs = append(errs, c.checkSecurity()...)
 	names := make(map[string]bool)
 	for _, u := range c.Users {
 		if u.Name == "" || names["user "+u.Name] {
@@ -93,37 +170,55 @@ func (c Config) check() error {
 
 // Server is the authorization server and the API it protects.
 type Server struct {
-	policy     Policy
-	dialect    Dialect
+	policy     Policy // its Replay is that of the profile: see rules
+	current    atomic.Pointer[Profile]
+	tellExpiry bool // see Config.TellExpiry
 	host       string
 	tokenDelay time.Duration
-	clients    *clients
-	mint       *mint
-	store      *memory
-	ledger     *ledger
-	faults     *faults
-	log        *slog.Logger
-	handler    http.Handler
+	guards
+	clients   *clients
+	path      string // of the issuer, before every path of the server
+	mint      *mint
+	store     Store
+	interval  time.Duration     // between two polls of a device
+	approver  string            // who signs in and agrees without being asked
+	passwords map[string]digest // of Config.Users, so that printing a server shows none
+	documents documents
+	ledger    *ledger
+	pages     *pages
+	faults    *faults
+	log       *slog.Logger
+	handler   http.Handler
 
-	clock          func() time.Time
-	offset         atomic.Int64 // what Advance added to the clock
-	serial         atomic.Int64 // of the newest access token
-	revokedThrough atomic.Int64 // access tokens up to this serial are dead
+	clock  func() time.Time
+	offset atomic.Int64 // what Advance added to the clock
+	skew   atomic.Int64 // of the reported clock, see clock.go
+	lag    atomic.Int64 // see SetAccessLag
 
-	mu      sync.Mutex // guards closed; never held across I/O, timers or callbacks
-	closed  bool
+	demo           demo         // what its endpoints remember
+	insecureCookie bool         // see Config.InsecureCookie
+	controlKey     string       // see Config.ControlKey
+	exchanges      atomic.Int64 // requests so far
+	watchers       watchers
+	swept          atomic.Int64 // when the store was swept, in milliseconds
+
+	like   func() Config // what New was given; a function, so that printing a server shows no secret
+	parent *Server       // whose issuer this one is; nil for none
+	name   string        // of the issuer, there
+
+	mu       sync.Mutex // guards closed and children; never held across I/O, timers or callbacks
+	closed   bool
+	children map[string]*Server // by name
+
 	done    chan struct{} // closed by Close
 	running sync.WaitGroup
 }
 
 // New builds a server. It starts nothing: serve its Handler.
 func New(cfg Config) (*Server, error) {
+	given := cfg
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
-		return nil, err
-	}
-	keys, err := newMint(cfg.Issuer, cfg.Profile.RefreshFormat)
-	if err != nil {
 		return nil, err
 	}
 	issuer, err := url.Parse(cfg.Issuer)
@@ -131,30 +226,69 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
+		pages: newPages(),
 		policy: Policy{
 			AccessTTL: cfg.AccessTTL, IdleTTL: cfg.IdleTTL, AbsoluteTTL: cfg.AbsoluteTTL,
-			MaxRefreshes: cfg.MaxRefreshes, Replay: cfg.Profile.Replay,
+			MaxRefreshes: cfg.MaxRefreshes,
 		},
-		dialect: cfg.Profile.Dialect, host: issuer.Host, tokenDelay: cfg.TokenDelay,
-		clients: newClients(cfg.Clients), mint: keys, store: newMemory(cfg.Users),
-		ledger: newLedger(), faults: &faults{}, log: cfg.Log, clock: cfg.Now,
+		host: issuer.Host, tokenDelay: cfg.TokenDelay,
+		path: issuer.EscapedPath(), approver: cfg.AutoApprove, interval: cfg.DeviceInterval,
+		clients: newClients(cfg.Clients), store: cfg.Store, documents: scopedTo(issuer.EscapedPath(), cfg.Store.documents()),
+		faults: &faults{seed: cfg.Seed}, log: cfg.Log, clock: cfg.Now,
 		done: make(chan struct{}),
 	}
-	s.handler = marked(s.routes())
+	s.tellExpiry = cfg.TellExpiry
+	s.SetProfile(cfg.Profile)
+	if s.mint, err = newMint(context.Background(), cfg, s.documents, s.now); err != nil {
+		return nil, err
+	}
+	s.guards = newGuards(cfg, issuer, s.mint)
+	if err := s.addUsers(cfg.Users); err != nil {
+		return nil, err
+	}
+	s.insecureCookie = cfg.InsecureCookie
+	s.controlKey = cfg.ControlKey
+	s.ledger = newLedger(&s.watchers, cfg.EarlyRefresh)
+	s.like = func() Config { return given }
+	s.swept.Store(s.now().UnixMilli())
+	s.handler = marked(s.onTime(s.dispatch(s.atProfilePath(s.routes()))))
 	return s, nil
+}
+
+func (s *Server) addUsers(list []User) error {
+	s.passwords = make(map[string]digest, len(list))
+	for _, u := range list {
+		s.passwords[u.Name] = digestOf(u.Password)
+		if err := s.store.addUser(context.Background(), u.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /oauth/token", s.oauthToken)
 	mux.HandleFunc("POST /oauth/revoke", s.oauthRevoke)
+	mux.HandleFunc("GET /oauth/authorize", s.oauthAuthorize)
+	mux.HandleFunc("POST /oauth/authorize", s.oauthAuthorize)
+	mux.HandleFunc("POST /oauth/par", s.oauthPush)
+	mux.HandleFunc("POST /oauth/device_authorization", s.oauthDevice)
+	mux.HandleFunc("POST /oauth/introspect", s.oauthIntrospect)
+	mux.HandleFunc("GET /oauth/userinfo", s.endpoint(UserInfo, s.protect(s.oauthUserInfo)))
+	mux.HandleFunc("POST /oauth/userinfo", s.endpoint(UserInfo, s.protect(s.oauthUserInfo)))
+	mux.HandleFunc("POST /oauth/register", s.oauthRegister)
+	mux.HandleFunc("GET /oauth/end_session", s.oauthEndSession)
+	mux.HandleFunc("POST /oauth/end_session", s.oauthEndSession)
+	s.discoveryRoutes(mux)
 
-	mux.HandleFunc("POST /login", s.jsonEndpoint(Authenticate, s.jsonLogin))
-	mux.HandleFunc("POST /refresh", s.jsonEndpoint(Refresh, s.jsonRefresh))
-	mux.HandleFunc("POST /refresh-token", s.jsonEndpoint(Refresh, s.jsonRefresh))
-	mux.HandleFunc("POST /logout", s.jsonEndpoint(Revoke, s.jsonLogout))
-	mux.HandleFunc("POST /logout-all", s.jsonEndpoint(Revoke, s.jsonLogoutAll))
-	mux.HandleFunc("GET /sessions", s.endpoint(Devices, s.listSessions))
+	mux.HandleFunc("POST /login", s.jsonEndpoint(Authenticate, s.jsonLogin, readBody))
+	mux.HandleFunc("POST /refresh", s.jsonEndpoint(Refresh, s.jsonRefresh, readBody))
+	mux.HandleFunc("POST /refresh-token", s.jsonEndpoint(Refresh, s.jsonRefresh, readBody))
+	mux.HandleFunc("POST /reauthenticate", s.jsonEndpoint(Authenticate, s.jsonReauthenticate, readBody))
+	mux.HandleFunc("POST /logout", s.jsonEndpoint(Revoke, s.jsonLogout, readBody))
+	mux.HandleFunc("POST /logout-all", s.jsonEndpoint(Revoke, s.jsonLogoutAll, readBody))
+	mux.HandleFunc("GET /sessions", s.listOrPage())
 	mux.HandleFunc("DELETE /sessions/{id}", s.endpoint(Devices, s.deleteSession))
 
 	mux.HandleFunc("GET /api/me", s.endpoint(API, s.protect(s.apiMe)))
@@ -162,10 +296,21 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("/api/401-always", s.endpoint(API, s.api401))
 	mux.HandleFunc("/api/scope/{scope}", s.endpoint(API, s.protect(s.apiScope)))
 	mux.HandleFunc("/api/stepup", s.endpoint(API, s.protect(s.apiStepUp)))
+	mux.HandleFunc("/api/dpop", s.endpoint(API, s.apiDPoP))
+	mux.HandleFunc("/api/opaque", s.endpoint(API, s.apiFormat(OpaqueAccess)))
+	mux.HandleFunc("/api/jwt", s.endpoint(API, s.apiFormat(JWTAccess)))
+	mux.HandleFunc("GET /healthz", s.healthz)
+	s.controlRoutes(mux)
+	s.cookieRoutes(mux)
+	s.demoRoutes(mux)
+	s.pageRoutes(mux)
 	return mux
 }
 
 func (s *Server) endpoint(e Endpoint, h handler) http.HandlerFunc {
+	if e == API || e == UserInfo {
+		h = s.pointing(h)
+	}
 	return func(w http.ResponseWriter, r *http.Request) { s.run(&exchange{w: w, r: r, endpoint: e}, h) }
 }
 
@@ -203,6 +348,9 @@ func (s *Server) begin() bool {
 // Stop ends every wait: requests at gates and in delays are aborted, new ones
 // refused.
 func (s *Server) Stop() {
+	for _, child := range s.below() {
+		child.Stop()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
@@ -215,5 +363,9 @@ func (s *Server) Stop() {
 // are the caller's: one that holds a request in its body must be closed first.
 func (s *Server) Close() {
 	s.Stop()
+	for _, child := range s.below() {
+		child.Close()
+	}
 	s.running.Wait()
+	s.leaveParent()
 }

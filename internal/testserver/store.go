@@ -1,10 +1,9 @@
 package testserver
 
 import (
+	"context"
 	"crypto/sha256"
-	"slices"
-	"sync"
-	"sync/atomic"
+	"errors"
 	"time"
 )
 
@@ -14,156 +13,127 @@ type digest [sha256.Size]byte
 
 func digestOf(token string) digest { return sha256.Sum256([]byte(token)) }
 
-// user is someone who can sign in. version and disabled may change at any time
-// without a session's lock: what was minted under an old version is dead at
-// the API and at the next refresh, so a race mints nothing that works.
+// user is someone who can sign in.
 type user struct {
-	name, password string
-	version        atomic.Int64
-	disabled       atomic.Bool
+	name     string
+	version  int64     // moves on when all that was issued before is to be dead
+	disabled time.Time // zero: may sign in
 }
 
-// session is one login on one device: one family of refresh tokens.
+// session is one login on one device: one family of refresh tokens. It is a
+// plain value; what lasts is what a store holds.
 type session struct {
-	id, client, device, scope string
-	user                      *user // nil for client_credentials
-	version                   int64 // the user's at the login
-	created, absolute         time.Time
+	id, client, scope string
+	user              string // empty for client_credentials
+	version           int64  // the user's at the login
 
-	// mu is the row lock. It guards what follows, and covers the decision, the
-	// minting and the commit of a refresh; never I/O, timers or callbacks.
-	mu        sync.Mutex
-	lastUsed  time.Time
-	refreshes int
-	ended     string // why it was revoked; empty while it lives
-	refresh   map[digest]*refreshToken
-	access    map[string]accessToken // by jti; one that is not here is not valid
-	issued    []string               // the jtis in access, oldest first
+	deviceID, device, userAgent, ip string
+
+	issuer   string    // path prefix of the issuer; empty for the server's own
+	jkt      string    // RFC 9449 6.1: thumbprint of the DPoP key it is bound to
+	x5t      string    // RFC 8705 3.1: thumbprint of the certificate
+	acr      string    // RFC 9470: how strongly the user proved to be there
+	authTime time.Time // and when
+
+	created, absolute time.Time // absolute is the hard end, which nothing moves
+
+	// What follows changes, under the session's lock alone.
+	lastUsed    time.Time
+	idleExpires time.Time // of its newest refresh token
+	refreshes   int64
+	branches    int64 // of the family, beyond the first: see refreshToken
+	endedAt     time.Time
+	ended       string // why; empty while it lives
 }
 
-// refreshToken is one member of a family. Retired ones stay for the life of
-// the session: a token that became unknown could not be told from a forgery.
+// status is what a refresh token has come to.
+type status int64
+
+const (
+	statusActive  status = iota // one that may be redeemed
+	statusRotated               // a child took its place
+	statusRevoked               // dead, and never was rotated
+)
+
+// refreshToken is one member of a family. Retired ones stay as long as the
+// session is kept: a token that became unknown could not be told from a
+// forgery.
 type refreshToken struct {
-	nonce     []byte // with its parent, what the token is derived from
-	issued    time.Time
-	expires   time.Time
-	retired   time.Time // zero while it is the live one
-	child     digest
-	delivered bool // the answer that replaced it was written to its client
+	hash       digest
+	session    string
+	generation int64  // of the first of a family: 0
+	branch     int64  // siblings that live side by side have branches of their own
+	nonce      []byte // with its parent, what the token is derived from
+	parent     digest
+	child      digest // zero while it has none
+	status     status
+	issued     time.Time
+	expires    time.Time
+	used       time.Time // first redeemed; zero before
+	uses       int64     // redeemed so often, replays included
+	accessJTI  string    // of the access token that was issued with it
+	kept       bool      // was read from a store, or written already
 }
 
+// accessToken is the record of one that was issued. One without a record is
+// not valid.
 type accessToken struct {
-	expires time.Time
-	serial  int64 // order of issue across the server
-	revoked bool
+	jti, session, scope string
+	generation          int64 // of the refresh token it was issued with
+	issued, expires     time.Time
+	used                time.Time // first seen at the API; zero before
+	revoked             time.Time
+	kept                bool // was read from a store, or written already
 }
 
-// presented reads the facts for Decide. The caller holds s.mu.
-func (s *session) presented(t *refreshToken) Presented {
-	p := Presented{
-		Known:     true,
-		Ended:     s.ended != "",
-		Absolute:  s.absolute,
-		Expires:   t.expires,
-		Refreshes: s.refreshes,
-		Retired:   !t.retired.IsZero(),
-		RetiredAt: t.retired,
-	}
-	if s.user != nil {
-		p.Disabled = s.user.disabled.Load()
-		p.Outdated = s.user.version.Load() != s.version
-	}
-	if p.Retired {
-		p.ChildRetired = !s.refresh[t.child].retired.IsZero()
-	}
-	return p
-}
+var (
+	errNoSession   = errors.New("testserver: no such session")
+	errUnknownUser = errors.New("testserver: unknown user")
+)
 
-// end revokes the session unless it is over already, and reports whether this
-// call did it.
-func (s *session) end(reason string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.endLocked(reason)
-}
+// Store keeps users, sessions with their tokens, and documents. All that may
+// change of a session changes in update, under the session's own lock: a
+// refresh, a revocation and a logout of one session come one after the other,
+// in every process that shares the store, and those of two sessions never wait
+// for each other.
+//
+// The time is always the server's, as a parameter or in what is written: a
+// clock that a test moves rules the store, too. A nil Store in a Config is one
+// in memory; [OpenSQL] makes one that outlives the process.
+type Store interface {
+	documents() documents
 
-func (s *session) endLocked(reason string) bool {
-	if s.ended != "" {
-		return false
-	}
-	s.ended = reason
-	return true
-}
+	// addUser adds a user that is not there yet.
+	addUser(ctx context.Context, name string) error
+	// user returns errUnknownUser for a name that is not there.
+	user(ctx context.Context, name string) (user, error)
+	// users lists all of them by name.
+	users(ctx context.Context) ([]user, error)
+	// bumpUser moves the version on. When it returns, no refresh that was
+	// decided on the old version is still to be committed.
+	bumpUser(ctx context.Context, name string) error
+	// disableUser does what bumpUser does to the right to sign in.
+	disableUser(ctx context.Context, name string, now time.Time) error
 
-// addAccess records a minted access token and forgets those that are long
-// expired. The caller holds s.mu.
-func (s *session) addAccess(jti string, a accessToken, now time.Time) {
-	dead := 0
-	for dead < len(s.issued) && s.access[s.issued[dead]].expires.Before(now) {
-		delete(s.access, s.issued[dead])
-		dead++
-	}
-	s.issued = append(s.issued[dead:], jti)
-	s.access[jti] = a
-}
+	// create adds a session with the tokens that fn writes.
+	create(ctx context.Context, s session, fn func(*tx) error) error
+	// update locks the session, runs fn, and commits what fn wrote if it
+	// returned nil; otherwise nothing has changed, and fn's error is returned
+	// as it is. fn computes: it must not call the store or wait.
+	update(ctx context.Context, id string, fn func(*tx) error) error
+	// view runs fn like update does, but commits nothing.
+	view(ctx context.Context, id string, fn func(*tx) error) error
 
-// memory is the store: the maps under one lock, each session under its own.
-type memory struct {
-	users map[string]*user // fixed at construction
+	// session and sessionOf return errNoSession for what is not there.
+	session(ctx context.Context, id string) (session, error)
+	sessionOf(ctx context.Context, refresh digest) (session, refreshToken, error)
+	// sessions lists those of a user, oldest first, ended ones included; those
+	// of everybody if the name is empty.
+	sessions(ctx context.Context, user string) ([]session, error)
 
-	// mu guards the maps below. It may be taken under a session's lock, never
-	// the other way round; never held across I/O, timers or callbacks.
-	mu       sync.RWMutex
-	sessions map[string]*session
-	byToken  map[digest]*session
-	byUser   map[*user][]*session
-}
-
-func newMemory(users []User) *memory {
-	m := &memory{
-		users:    make(map[string]*user, len(users)),
-		sessions: make(map[string]*session),
-		byToken:  make(map[digest]*session),
-		byUser:   make(map[*user][]*session),
-	}
-	for _, u := range users {
-		m.users[u.Name] = &user{name: u.Name, password: u.Password}
-	}
-	return m
-}
-
-func (m *memory) add(s *session) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.sessions[s.id] = s
-	if s.user != nil {
-		m.byUser[s.user] = append(m.byUser[s.user], s)
-	}
-	for d := range s.refresh {
-		m.byToken[d] = s
-	}
-}
-
-func (m *memory) index(d digest, s *session) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.byToken[d] = s
-}
-
-func (m *memory) session(id string) *session {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.sessions[id]
-}
-
-func (m *memory) sessionOf(d digest) *session {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.byToken[d]
-}
-
-func (m *memory) sessionsOf(u *user) []*session {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return slices.Clone(m.byUser[u])
+	// revokeAccess revokes every access token issued so far.
+	revokeAccess(ctx context.Context, now time.Time) error
+	// sweep forgets the sessions whose hard end lies before a time, and the
+	// documents that have expired.
+	sweep(ctx context.Context, before, now time.Time) error
 }

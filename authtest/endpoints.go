@@ -1,0 +1,98 @@
+package authtest
+
+import (
+	"context"
+	"strings"
+	"unicode"
+
+	"github.com/seed-9a12f4e2/pawl/internal/testserver"
+)
+
+// The endpoints beside the sessions' own, for faults and gates.
+const (
+	Authorize       = Endpoint(testserver.Authorize)       // /oauth/authorize
+	Push            = Endpoint(testserver.Push)            // /oauth/par
+	RedeemCode      = Endpoint(testserver.RedeemCode)      // the authorization_code grant
+	DeviceAuthorize = Endpoint(testserver.DeviceAuthorize) // /oauth/device_authorization
+	PollDevice      = Endpoint(testserver.PollDevice)      // the device_code grant
+	Introspect      = Endpoint(testserver.Introspect)      // /oauth/introspect
+	UserInfo        = Endpoint(testserver.UserInfo)        // /oauth/userinfo
+	RegisterClient  = Endpoint(testserver.RegisterClient)  // /oauth/register
+	EndSession      = Endpoint(testserver.EndSession)      // /oauth/end_session
+	Keys            = Endpoint(testserver.Keys)            // /oauth/jwks
+	Discovery       = Endpoint(testserver.Discovery)       // /.well-known/
+)
+
+// SigningAlgorithm is how access tokens and ID tokens are signed.
+type SigningAlgorithm string
+
+// The algorithms. The zero SigningAlgorithm is ES256, whose keys take no time
+// to make.
+const (
+	ES256 = SigningAlgorithm(testserver.ES256) // ECDSA on P-256
+	RS256 = SigningAlgorithm(testserver.RS256) // RSA with 2048 bits
+	EdDSA = SigningAlgorithm(testserver.EdDSA) // Ed25519
+)
+
+// Approve answers an authorization request as a user who signs in and agrees
+// would, without a browser: give it the URL that the client opens, and send
+// what it returns, code and all, to the client's redirect URI. A request that
+// is refused comes back with the error in the same way; where there is nowhere
+// to send an error to, or the user is unknown, it is fatal.
+func (s *Server) Approve(authorizationURL, user string) (redirectURL string) {
+	location, err := s.inner.Approve(context.Background(), authorizationURL, user)
+	s.must("approving an authorization", err)
+	return location
+}
+
+// Deny answers an authorization request as a user who does not agree: see
+// [Server.Approve].
+func (s *Server) Deny(authorizationURL string) (redirectURL string) {
+	location, err := s.inner.Deny(context.Background(), authorizationURL)
+	s.must("denying an authorization", err)
+	return location
+}
+
+// ApproveDevice lets in the device that shows the user code (RFC 8628), as a
+// user who types it and agrees would. A code that nothing waits under is
+// fatal.
+func (s *Server) ApproveDevice(userCode, user string) {
+	s.must("approving a device", s.inner.ApproveDevice(context.Background(), userCode, user))
+}
+
+// DenyDevice keeps the device out that shows the user code.
+func (s *Server) DenyDevice(userCode string) {
+	s.must("denying a device", s.inner.DenyDevice(context.Background(), userCode))
+}
+
+// RotateKeys signs with a new key from now on. The old one stays in the key
+// set for as long as a token that it signed may live.
+func (s *Server) RotateKeys() { s.must("rotating the keys", s.inner.RotateKeys()) }
+
+// Issuer adds an issuer of its own below this one until the test ends, at
+// /issuers/name: a server with the users, clients, sessions, faults, clock and
+// book of its own Config, behind the same listener and the same [Server.Client].
+// Tests that run side by side can share a process in this way and nothing else.
+// The name may be a test's: what is no letter, digit, dot, hyphen or underscore
+// becomes a hyphen. One that is in use, or a Config that makes no sense, is
+// fatal. Faults at OnAccept belong to the listener: set them on s.
+func (s *Server) Issuer(tb TB, name string, cfg Config) *Server {
+	tb.Helper()
+	name = strings.Map(func(r rune) rune {
+		if r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("._-", r) {
+			return r
+		}
+		return '-'
+	}, name)
+	var child *Server
+	inner, err := cfg.inner("")
+	if err == nil {
+		var added *testserver.Server
+		if added, err = s.inner.Issuer(name, inner); err == nil {
+			child = &Server{
+				inner: added, url: s.url + "/issuers/" + name, client: s.client, identity: s.identity, parent: s,
+			}
+		}
+	}
+	return child.attach(tb, err)
+}

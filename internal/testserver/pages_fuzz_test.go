@@ -1,0 +1,49 @@
+package testserver_test
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzPages sends people's forms with whatever in them: no page breaks, none
+// shows markup that came in, and none leads to another site.
+func FuzzPages(f *testing.F) {
+	f.Add("action=all&password=x&id=ses_1", "to=//evil.example")
+	f.Add("as=alice&to=https://evil.example", "user_code=BCDF-GHJK")
+	f.Add("quick=lose&remove=1&on=refresh&does=drop&nth=-1", "live")
+	f.Add("token=e30.e30.&by=9999999h&action=advance", "preview=rate")
+	f.Add("%zz=1&a=1&a=2&username=<script>", "request=<script>")
+	f.Fuzz(func(t *testing.T, form, query string) {
+		var log bytes.Buffer
+		b := logged(t, &log, nil)
+		for _, path := range []string{
+			"/ui/login", "/ui/logout", "/ui/sessions", "/sessions", "/device", "/oauth/interaction", "/oauth/logout",
+			"/_test/", "/_test/ui/clock", "/_test/ui/faults", "/_test/ui/sessions", "/_test/ui/profile", "/_test/ui/key", "/_test/ui/decoder",
+		} {
+			for _, method := range []string{http.MethodGet, http.MethodPost} {
+				u := b.visitor()
+				require.Equal(t, http.StatusSeeOther, u.submit("/ui/login", "as", "alice").Code)
+				r := request(method, path, "application/x-www-form-urlencoded", form)
+				r.URL.RawQuery = query
+				a := u.send(r)
+				if a.dropped { // a fault of the form's own making
+					continue
+				}
+				name := method + " " + path
+				assert.Less(t, a.Code, 500, "%s: %s", name, &log)
+				assert.NotContains(t, a.Body.String(), "<script", name)
+				to, err := url.Parse(a.Header().Get("Location"))
+				require.NoError(t, err, name)
+				assert.Empty(t, to.Host, name)
+				assert.False(t, strings.HasPrefix(to.Path, "//"), name)
+			}
+			b.Reset() // what the form has set up
+		}
+	})
+}
