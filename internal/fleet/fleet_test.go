@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func TestEightProcessesOfTwoSessionsRotateOneSessionWithoutAReuse(t *testing.T) 
 		t.Logf("%d rotations, %d refresh requests", stats.Rotations, stats.RefreshRequests)
 		assert.Equal(t, 1, srv.MaxRedemptions(), "presentations of any one refresh token")
 		assert.Zero(t, stats.FamiliesRevoked)
-		assert.Empty(t, srv.Violations())
+		assert.Empty(t, violations(srv))
 	})
 }
 
@@ -130,8 +131,14 @@ func TestLostAnswersCostNobodyTheSessionWhereTheServerHasGrace(t *testing.T) {
 		}
 		stillGood(t, c)
 		assert.Zero(t, srv.Stats().FamiliesRevoked)
-		assert.Empty(t, srv.Violations())
+		assert.Empty(t, violations(srv))
 	})
+}
+
+// violations leaves out the one that these tests commit on purpose: they
+// refresh as often as they can.
+func violations(srv *authtest.Server) []authtest.Violation {
+	return slices.DeleteFunc(srv.Violations(), func(v authtest.Violation) bool { return v.Rule == authtest.RefreshLoop })
 }
 
 // waitFor polls what the server counts: other processes give no signal.
