@@ -78,7 +78,7 @@ func (f *faults) add(fault Fault) *Rule {
 }
 
 func newRule(f *faults, fault Fault) *Rule {
-	return &Rule{fault: fault, set: f, random: rand.New(rand.NewPCG(fault.Seed, fault.Seed+f.seed))} //nolint:gosec // to be repeated
+	return &Rule{fault: fault, set: f, random: rand.New(rand.NewPCG(fault.Seed, fault.Seed+f.seed))} // to be repeated
 }
 
 // due counts the request at every rule that it matches, and returns the first

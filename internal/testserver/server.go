@@ -71,13 +71,13 @@ type Config struct {
 	// when their user says so.
 	EarlyRefresh time.Duration
 
-	// TellExpiry adds refresh_token_timeout and authorization_expires_in to the
-	// answers of the token endpoint, in the OAuth dialect.
-	TellExpiry bool
-
 	// ControlKey opens /_test/ to other machines, in the header X-Authtest-Key.
 	// Empty: only this machine may use it.
 	ControlKey string
+
+	// TellExpiry adds refresh_token_timeout and authorization_expires_in to the
+	// answers of the token endpoint, in the OAuth dialect.
+	TellExpiry bool
 
 	// InsecureCookie leaves Secure out of the cookie of the cookie dialect, for
 	// clients that do not send such a one over plain HTTP to loopback.
