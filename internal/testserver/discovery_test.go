@@ -113,7 +113,10 @@ func (b bench) publicKeys(t *testing.T) map[string]any {
 		assert.NotContains(t, k, "d")
 		switch k["kty"] {
 		case "EC":
-			out[k["kid"].(string)] = &ecdsa.PublicKey{Curve: elliptic.P256(), X: number(k["x"]), Y: number(k["y"])}
+			point := append([]byte{4}, number(k["x"]).FillBytes(make([]byte, 32))...) // uncompressed (RFC 7518 6.2.1)
+			key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(point, number(k["y"]).FillBytes(make([]byte, 32))...))
+			require.NoError(t, err)
+			out[k["kid"].(string)] = key
 		case "RSA":
 			out[k["kid"].(string)] = &rsa.PublicKey{N: number(k["n"]), E: int(number(k["e"]).Int64())}
 		case "OKP":
