@@ -113,9 +113,7 @@ func (s *Server) attach(tb TB, err error) *Server {
 	}
 	s.fatal = tb.Fatalf
 	tb.Cleanup(func() {
-		for _, r := range s.inner.Unfired() {
-			tb.Errorf("authtest: never fired: %v", r)
-		}
+		s.report(tb)
 		s.Close()
 	})
 	return s

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -47,6 +50,37 @@ func TestAFaultThatNeverFiredFailsTheTest(t *testing.T) {
 	assert.Equal(t, 1, fired.Fired())
 	tb.end()
 	assert.Equal(t, []string{"authtest: never fired: fault on refresh at after-commit, from request 2"}, tb.errors)
+}
+
+// keepingTB is a TB that keeps files, as testing.TB does.
+type keepingTB struct {
+	fakeTB
+	dir string
+}
+
+func (k *keepingTB) Failed() bool        { return len(k.errors) > 0 }
+func (k *keepingTB) ArtifactDir() string { return k.dir }
+
+func TestAFailedTestKeepsWhatTheServerSaw(t *testing.T) {
+	for _, fails := range []bool{true, false} {
+		tb := &keepingTB{dir: t.TempDir()}
+		srv := authtest.New(tb)
+		tokens := srv.Login("alice", "laptop")
+		status, _, _ := refresh(t, srv, tokens.RefreshToken)
+		require.Equal(t, http.StatusOK, status)
+		if fails {
+			tb.Errorf("the test found something")
+		}
+		tb.end()
+		seen, err := os.ReadFile(filepath.Join(tb.dir, "authtest-exchanges.json"))
+		if !fails {
+			assert.ErrorIs(t, err, fs.ErrNotExist)
+			continue
+		}
+		require.NoError(t, err)
+		assert.Contains(t, string(seen), tokens.SessionID)
+		assert.NotContains(t, string(seen), tokens.RefreshToken)
+	}
 }
 
 func TestMistakesOfTheTestAreFatal(t *testing.T) {

@@ -178,6 +178,25 @@ func TestARotatedKeyIsGoodForAsLongAsItsTokens(t *testing.T) {
 	assert.Equal(t, http.StatusOK, b.refresh(fresh.Refresh).Code, "sessions do not mind")
 }
 
+// Guards follow: two servers over one store are one server.
+func TestAServerSignsWithTheKeyThatAnotherOneRotatedIn(t *testing.T) {
+	store := testserver.MemoryStore()
+	sharing := func(c *testserver.Config) { c.Store = store }
+	a, b := start(t, "strict", sharing), start(t, "strict", sharing)
+	before := b.login(t)
+	require.NoError(t, a.RotateKeys())
+	a.Advance(time.Second)
+	b.Advance(time.Second)
+	want := part(t, a.login(t).Access, 0)["kid"]
+	require.NotEqual(t, part(t, before.Access, 0)["kid"], want)
+	assert.Equal(t, want, part(t, b.login(t).Access, 0)["kid"], "at a login")
+	c := start(t, "strict", sharing)
+	require.NoError(t, c.RotateKeys())
+	b.Advance(time.Second)
+	access, _ := b.refresh(before.Refresh).field("access_token").(string)
+	assert.NotEqual(t, want, part(t, access, 0)["kid"], "at a refresh")
+}
+
 func TestAnUnknownAlgorithmIsNotServed(t *testing.T) {
 	p, err := testserver.ProfileNamed("strict")
 	require.NoError(t, err)

@@ -74,8 +74,9 @@ type keyring struct {
 	alg  Algorithm
 	keep time.Duration // how long a retired key is published
 
-	mu   sync.RWMutex // guards keys, which is replaced and never changed; not held across I/O, timers or callbacks
-	keys []signingKey
+	mu     sync.RWMutex // guards keys, which is replaced and never changed, and loaded; not held across I/O, timers or callbacks
+	keys   []signingKey
+	loaded time.Time // when keys was read
 }
 
 // newKeyring takes the keys that are kept, or makes the first one. Where the
@@ -129,8 +130,21 @@ func (r *keyring) load(ctx context.Context, now time.Time) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.keys = keys
+	r.keys, r.loaded = keys, now
 	return nil
+}
+
+// follow reads the keys again when they have not been read for a second, so
+// that no process goes on signing with a key that another has retired. It
+// comes before a session is locked: a store is not read under that lock. Where
+// the store cannot be read now, the keys that are known will do.
+func (r *keyring) follow(ctx context.Context, now time.Time) {
+	r.mu.RLock()
+	recent := now.Sub(r.loaded).Abs() < time.Second
+	r.mu.RUnlock()
+	if !recent {
+		_ = r.load(ctx, now)
+	}
 }
 
 // errKeys never quotes what it could not read.
