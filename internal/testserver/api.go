@@ -19,7 +19,7 @@ func (s *Server) authorize(x *exchange) (claims, *reply) {
 		rep := challenge(AccessMissing, "")
 		return claims{}, &rep
 	}
-	c, err := s.mint.readAccess(token)
+	c, err := s.access(x, token)
 	outcome := AccessInvalid
 	if err == nil {
 		outcome = s.judgeAccess(x, c)
@@ -32,6 +32,24 @@ func (s *Server) authorize(x *exchange) (claims, *reply) {
 	}
 	rep := x.unauthorized(outcome, scheme == "DPoP" || c.bound().JKT != "")
 	return claims{}, &rep
+}
+
+// accessRead is what an access token was found to say.
+type accessRead struct {
+	token  string
+	claims claims
+	err    error
+}
+
+// access reads the access token of a request, once: the signature is what
+// costs, and both the record and the API want to know whose it is. Neither its
+// times nor its revocation are judged here.
+func (s *Server) access(x *exchange, token string) (claims, error) {
+	if x.access == nil || x.access.token != token {
+		c, err := s.mint.readAccess(token)
+		x.access = &accessRead{token, c, err}
+	}
+	return x.access.claims, x.access.err
 }
 
 // challenge is the refusal of a protected resource: RFC 6750 3.

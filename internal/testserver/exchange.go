@@ -31,6 +31,7 @@ type exchange struct {
 	// As the form or the authentication of the client has them.
 	client, user, device string
 
+	access     *accessRead // its access token, once it was read
 	caller     string      // the client that it was proven to be from
 	redeemed   *redemption // set when the answer carries its child
 	answered   bool        // an answer went to a client that was still there
@@ -199,6 +200,7 @@ func (s *Server) send(x *exchange, rep reply) {
 			s.ledger.undeliver(x)
 		}
 	}()
+	s.ledger.answering(x)
 	x.answered = s.deliver(x, rep) == nil && !gone
 	heard = heard && x.answered
 	if heard && x.presented != "" && rep.outcome.terminal() {

@@ -129,15 +129,28 @@ func (l *ledger) leave(x *exchange, now time.Time) {
 	if x.session == "" {
 		return
 	}
-	rest := slices.DeleteFunc(l.inFlight[x.session], func(o *exchange) bool { return o == x })
-	if len(rest) == 0 {
-		delete(l.inFlight, x.session)
-	} else {
-		l.inFlight[x.session] = rest
-	}
+	l.landLocked(x)
 	if x.overlapped && (x.answered || !x.abandoned()) {
 		l.violateLocked(RefreshOverlap, x, now)
 	}
+}
+
+// answering books that the answer to a refresh begins to leave: its client may
+// come back with the first bytes of it, before the server has booked its end.
+func (l *ledger) answering(x *exchange) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.landLocked(x)
+}
+
+// landLocked takes x off what is in flight; the caller holds mu.
+func (l *ledger) landLocked(x *exchange) {
+	rest := slices.DeleteFunc(l.inFlight[x.session], func(o *exchange) bool { return o == x })
+	if len(rest) == 0 {
+		delete(l.inFlight, x.session)
+		return
+	}
+	l.inFlight[x.session] = rest
 }
 
 // refuse books a terminal answer that reached its client.

@@ -8,7 +8,7 @@ type who struct{ client, session, device, user string }
 func (s *Server) who(x *exchange) who {
 	id := x.session
 	if token, _, ok := credentialsOf(x.r); ok && id == "" {
-		if c, err := s.mint.readAccess(token); err == nil {
+		if c, err := s.access(x, token); err == nil {
 			id = c.Session
 		}
 	}
