@@ -103,10 +103,6 @@ func (a *answer) list(name string) []string {
 	return nil
 }
 
-// maxLifetime is where a lifetime is taken for another unit: one server sends
-// nanoseconds.
-const maxLifetime = 10 * 365 * 24 * time.Hour
-
 // end returns the receipt plus the first of the members that is a lifetime
 // in seconds: a number, whole or not, or a string that holds one. Anything
 // absurd means that the lifetime is unknown.
@@ -114,7 +110,7 @@ func (a *answer) end(names ...string) time.Time {
 	for _, name := range names {
 		text := strings.TrimSpace(strings.Trim(string(a.members[name]), `"`))
 		seconds, err := strconv.ParseFloat(text, 64)
-		if err == nil && seconds > 0 && seconds <= maxLifetime.Seconds() {
+		if err == nil && seconds > 0 && seconds <= tokensource.MaxLifetime.Seconds() {
 			return a.received.Add(time.Duration(seconds * float64(time.Second)))
 		}
 	}

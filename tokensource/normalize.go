@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// maxLifetime: a longer one is a mistake, such as nanoseconds for seconds.
-const maxLifetime = 10 * 365 * 24 * time.Hour
+// MaxLifetime is the longest life of an access token that is believed. A longer
+// one is a mistake, such as nanoseconds for seconds, and counts as unknown.
+const MaxLifetime = 10 * 365 * 24 * time.Hour
 
 // normalized fills in what may be left out of a Grant, and takes an absurd
 // lifetime for an unknown one: the 401 decides then.
@@ -18,7 +19,7 @@ func normalized(g Grant) Grant {
 	if g.IssuedAt.IsZero() {
 		g.IssuedAt = time.Now()
 	}
-	if lifetime := g.Expiry.Sub(g.IssuedAt); !g.Expiry.IsZero() && (lifetime <= 0 || lifetime > maxLifetime) {
+	if lifetime := g.Expiry.Sub(g.IssuedAt); !g.Expiry.IsZero() && (lifetime <= 0 || lifetime > MaxLifetime) {
 		g.Expiry = time.Time{}
 	}
 	return g

@@ -80,7 +80,6 @@ type simulation struct {
 }
 
 type simToken struct {
-	parent    string
 	child     string
 	retired   time.Time
 	dead      bool
@@ -162,7 +161,7 @@ func (s *simulation) issue(t *simToken, rt string) string {
 			t.retired = time.Now()
 		}
 	}
-	s.tokens[child] = &simToken{parent: rt}
+	s.tokens[child] = &simToken{}
 	s.note("server: " + rt + " -> " + child)
 	return child
 }

@@ -47,11 +47,7 @@ func TestProcessesThatStartTogetherOnAnExpiredTokenMakeOneRequest(t *testing.T) 
 		srv := authtest.NewWith(t, authtest.Config{TokenDelay: 50 * time.Millisecond})
 		j.Deed, j.Server = "get", srv.URL()
 		c := logIn(t, srv, j, 2*time.Hour, -time.Hour)
-		n := 20
-		if j.Store != "file" {
-			n = 8 // a keyring that gets no processor for half a second counts as hung
-		}
-		members := make([]*member, n)
+		members := make([]*member, 20)
 		for i := range members {
 			members[i] = start(t, j)
 		}
