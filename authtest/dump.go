@@ -13,12 +13,14 @@ type artifacts interface {
 	ArtifactDir() string
 }
 
-// report says what is still owed at the end of a test, and leaves what the
-// server saw of a failed one, free of tokens, where its test keeps files.
-func (s *Server) report(tb TB) {
+// end says what is still owed at the end of a test, closes the server, and
+// leaves what that saw of a failed test, free of tokens, where the test keeps
+// its files. Closing comes first: it waits until every request is booked.
+func (s *Server) end(tb TB) {
 	for _, r := range s.inner.Unfired() {
 		tb.Errorf("authtest: never fired: %v", r)
 	}
+	s.Close()
 	keeper, ok := tb.(artifacts)
 	if !ok || !keeper.Failed() {
 		return

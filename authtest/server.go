@@ -112,10 +112,7 @@ func (s *Server) attach(tb TB, err error) *Server {
 		return nil
 	}
 	s.fatal = tb.Fatalf
-	tb.Cleanup(func() {
-		s.report(tb)
-		s.Close()
-	})
+	tb.Cleanup(func() { s.end(tb) })
 	return s
 }
 
