@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,11 +147,12 @@ type members struct {
 	tokenType, expiresIn, scope        string
 	subject                            string
 	hardEnd, idleEnd                   []string
+	bearerTypes                        []string // what else a Bearer token is called
 }
 
 // grant returns the token set that a holds, if it holds one that can be used.
 func (m members) grant(a *answer) (tokensource.Grant, bool) {
-	access, tokenType := a.text(m.accessToken), a.text(m.tokenType)
+	access, tokenType := a.text(m.accessToken), m.typeOf(a)
 	if a.status/100 != 2 || !usableToken(access) || !usableType(tokenType) {
 		return tokensource.Grant{}, false
 	}
@@ -166,6 +168,15 @@ func (m members) grant(a *answer) (tokensource.Grant, bool) {
 		HardEnd:      a.end(m.hardEnd...),
 		IdleEnd:      a.end(m.idleEnd...),
 	}, true
+}
+
+// typeOf is the type of the token in a, by the name that RFC 6750 has for it.
+func (m members) typeOf(a *answer) string {
+	name := a.text(m.tokenType)
+	if slices.ContainsFunc(m.bearerTypes, func(s string) bool { return strings.EqualFold(s, name) }) {
+		return "Bearer"
+	}
+	return name
 }
 
 // usableToken reports whether s can be an access token (RFC 6749 A.12) and so

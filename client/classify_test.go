@@ -334,6 +334,20 @@ func TestASuccessMayBeSparseOrStrange(t *testing.T) {
 	}
 }
 
+// Slack calls the tokens that its API takes as Bearer tokens "bot" and "user".
+func TestATokenTypeThatIsSaidToBeBearerIsPresentedAsOne(t *testing.T) {
+	for name, want := range map[string]bool{"bot": true, "Bot": true, "bearer": true, "": true, "mac": false} {
+		srv := record(t, inJSON(200, `{"ok":true,"access_token":"at-1","token_type":"`+name+`"}`))
+		g, err := refresh(t, oauth(t, srv.URL, func(c *client.OAuthConfig) { c.BearerTypes = []string{"bot"} }))
+		if !want {
+			assertClass(t, tokensource.ErrTryAgain, err)
+			continue
+		}
+		require.NoError(t, err, name)
+		assert.Equal(t, "Bearer at-1", tokensource.NewToken(tokensource.TokenID{}, g).Authorization().Reveal(), name)
+	}
+}
+
 func TestASuccessInAFormIsRead(t *testing.T) {
 	srv := record(t, answering(200, "application/x-www-form-urlencoded; charset=utf-8", "access_token=at-1&refresh_token=rt-1&expires_in=60"))
 	g, err := refresh(t, oauth(t, srv.URL))

@@ -68,6 +68,12 @@ type OAuthConfig struct {
 	// It applies to answers with a 2xx or 4xx status; ReasonServer counts as
 	// uncertain.
 	Reasons map[string]tokensource.Reason
+	// BearerTypes are the token types, in any case, that this server gives to
+	// tokens which are presented as Bearer tokens; Slack, for one, says "bot"
+	// and "user". A token of a type that is neither Bearer nor listed here is
+	// not used (RFC 6749 7.1), and the session ends at the first refresh that
+	// brings one.
+	BearerTypes []string
 
 	// Transport says how to reach the server: proxies, roots of trust,
 	// client certificates (RFC 8705), dialing. It is copied, and speaks
@@ -87,7 +93,7 @@ func OAuthProvider(cfg OAuthConfig) (*Provider, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	cfg.Scopes = slices.Clone(cfg.Scopes)
+	cfg.Scopes, cfg.BearerTypes = slices.Clone(cfg.Scopes), slices.Clone(cfg.BearerTypes)
 	if cfg.Issuer == "" {
 		cfg.Issuer = cfg.TokenURL
 	}
@@ -118,6 +124,10 @@ func (c OAuthConfig) validate() error {
 	if c.Resource != "" {
 		u, err := url.Parse(c.Resource)
 		p.when(err != nil || !u.IsAbs() || strings.Contains(c.Resource, "#"), "Resource is not an absolute URL without a fragment (RFC 8707)")
+	}
+	for _, name := range c.BearerTypes {
+		p.when(name == "", "BearerTypes has an empty type")
+		p.when(strings.EqualFold(name, "DPoP"), "BearerTypes has DPoP: such a token is bound to a key (RFC 9449 7.1)")
 	}
 	p.rotation(c.Rotation)
 	p.reasons(c.Reasons)
@@ -198,8 +208,9 @@ func (o oauth) call(address string, form url.Values, secrets ...tokensource.Secr
 // members are those of RFC 6749 5.1 and OpenID Connect, and what servers say
 // of the ends of a session: draft-ietf-oauth-refresh-token-expiration has the
 // first name of each, Keycloak, GitHub and Intuit the others.
-func (oauth) members() members {
+func (o oauth) members() members {
 	return members{
+		bearerTypes: o.cfg.BearerTypes,
 		accessToken: "access_token", refreshToken: "refresh_token", idToken: "id_token",
 		tokenType: "token_type", expiresIn: "expires_in", scope: "scope", subject: "sub",
 		hardEnd: []string{"authorization_expires_in"},

@@ -22,12 +22,14 @@ func TestAnOAuthConfigIsCheckedAsAWhole(t *testing.T) {
 		TokenURL: "http://id.example.com/token#top", RevocationURL: "/revoke", ClientAuth: client.ClientAuthPost,
 		ClientCredentials: true, Scopes: []string{"a b"}, Resource: "api",
 		Rotation: tokensource.Rotation{Grace: -1, Replay: 9}, Reasons: map[string]tokensource.Reason{"": 0},
+		BearerTypes: []string{"", "dpop"},
 	})
 	require.Error(t, err)
 	for _, want := range []string{
 		"TokenURL is plain http", "TokenURL has a fragment", "RevocationURL is not an absolute URL", "ClientID is required",
 		"ClientSecret is required by ClientAuth", "ClientSecret is required by ClientCredentials",
 		"Scopes has", "Resource is not", "Rotation.Grace", "Rotation.Replay", "Reasons has an empty code", "Reasons[] is not one",
+		"BearerTypes has an empty type", "BearerTypes has DPoP",
 	} {
 		assert.ErrorContains(t, err, "client: OAuthConfig."+want)
 	}
