@@ -141,7 +141,7 @@ func (k kind) provider(base string, transport *http.Transport, grace time.Durati
 		}
 	}
 	return client.OAuthProvider(client.OAuthConfig{
-		TokenURL: base + path, ClientID: "cli", Rotation: rotation, Reasons: k.reasons, Transport: transport,
+		TokenURL: base + path, ClientID: "cli", Rotation: rotation, Reasons: k.reasons, BearerTypes: k.bearer, Transport: transport,
 	})
 }
 
