@@ -25,8 +25,10 @@ var layers = []repotest.Layer{
 	{Dir: "tokensource/internal/sealedfile", Ours: []string{"tokensource"}, Theirs: []string{"golang.org/x/sys/..."},
 		Why: "a file sealed under a key, for stores; where the key comes from is their business"},
 	{Dir: "tokensource/keyringstore", Ours: []string{"tokensource", "tokensource/internal/sealedfile", "internal/filelock"},
-		Theirs: []string{"github.com/zalando/go-keyring", "github.com/godbus/dbus/v5", "golang.org/x/sys/..."},
+		Theirs: []string{"github.com/zalando/go-keyring/...", "github.com/godbus/dbus/v5", "golang.org/x/sys/..."},
 		Why:    "a store knows the session's words and its own medium"},
+	{Dir: "tokensource/internal/fakesecrets", Theirs: []string{"github.com/godbus/dbus/v5"},
+		Why: "a scripted Secret Service for tests, which shares no code with what it stands in front of"},
 	{Dir: "tokensource/filestore", Ours: []string{"tokensource", "tokensource/internal/sealedfile", "internal/filelock"}, Theirs: []string{"golang.org/x/sys/..."},
 		Why: "a store knows the session's words and its own medium"},
 	{Dir: "tokensource/localstore", Ours: []string{"tokensource", "tokensource/keyringstore", "tokensource/filestore"}, Theirs: []string{"golang.org/x/sys/..."},
@@ -73,7 +75,7 @@ func TestEveryPackageImportsOnlyWhatItsLayerAllows(t *testing.T) {
 var confined = []repotest.Confined{
 	{Import: "github.com/zalando/go-keyring/...", To: []string{"tokensource/keyringstore", "bench/...", "internal/interop/..."},
 		Why: "it can hang, panic and lose a write; keyringstore is where that is dealt with"},
-	{Import: "github.com/godbus/dbus/v5/...", To: []string{"tokensource/keyringstore", "internal/interop/..."},
+	{Import: "github.com/godbus/dbus/v5/...", To: []string{"tokensource/keyringstore", "tokensource/internal/fakesecrets", "internal/interop/..."},
 		Why: "only the keyring speaks D-Bus"},
 	{Import: "github.com/stretchr/testify/...", InTests: true, To: []string{"internal/interop/..."},
 		Why: "a program that uses pawl must not link an assertion library"},
@@ -97,6 +99,7 @@ var forbidden = []repotest.Forbidden{
 	{From: "client/...", To: "github.com/zalando/...", Why: "the keyring is a choice"},
 
 	{From: "tokensource", To: "testing", Why: "programs must not get the flags of the test runner"},
+	{From: "tokensource/keyringstore", To: repotest.ModulePath + "/tokensource/internal/fakesecrets", Why: "a keyring for tests has no place in a program"},
 	{From: "tokensource/keyringstore", To: "testing", Why: "programs must not get the flags of the test runner"},
 	{From: "transport/...", To: "testing", Why: "programs must not get the flags of the test runner"},
 	{From: "client/...", To: "testing", Why: "programs must not get the flags of the test runner"},

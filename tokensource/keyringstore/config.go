@@ -2,6 +2,7 @@ package keyringstore
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"runtime"
@@ -33,6 +34,10 @@ type Config struct {
 	// is ignored in an SSH session and, where a display is needed, without
 	// one: the prompt would appear on a screen that nobody looks at.
 	Interactive bool
+	// Notice is where an interactive program says, in one line, that the
+	// keyring is about to ask for its password: the dialog may come up
+	// behind a terminal. It must be safe for concurrent use. Nil: os.Stderr.
+	Notice io.Writer
 }
 
 const defaultService = "pawl"
@@ -47,6 +52,10 @@ const (
 	checkTime       = 500 * time.Millisecond
 	callTime        = 3 * time.Second
 	interactiveTime = 60 * time.Second
+
+	// checkSlack is what a check has beyond its time to say what it waited
+	// for: it obeys its context.
+	checkSlack = time.Second
 )
 
 // New checks the configuration and makes the directory. It does not touch the
@@ -65,11 +74,15 @@ func newStore(c Config, w *worker) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keyringstore: %w", err)
 	}
+	if c.Notice == nil {
+		c.Notice = os.Stderr
+	}
 	return &Store{
 		service:     c.Service,
 		dir:         dir,
 		sealed:      c.Sealed,
 		interactive: c.Interactive && promptSeen(),
+		notice:      c.Notice,
 		worker:      w,
 	}, nil
 }

@@ -3,6 +3,7 @@ package keyringstore
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"regexp"
 	"strings"
 
@@ -81,4 +82,25 @@ func decodeEntry(text string) (*entry, error) {
 		return nil, ErrCorrupt
 	}
 	return e, nil
+}
+
+// highest returns the entry with the highest counter of all that are kept under
+// one name; the others are copies of an older state. What is no entry does not
+// count beside one that is. One that cannot be understood yet wins, because it
+// must not be overwritten.
+func highest(texts []string) (*entry, error) {
+	var best *entry
+	for _, text := range texts {
+		e, err := decodeEntry(text)
+		if errors.Is(err, errNewer) {
+			return nil, err
+		}
+		if err == nil && (best == nil || e.record.Counter > best.record.Counter) {
+			best = e
+		}
+	}
+	if best == nil {
+		return nil, ErrCorrupt
+	}
+	return best, nil
 }

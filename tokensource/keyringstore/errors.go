@@ -8,7 +8,7 @@ import (
 
 // Why the keyring cannot be used. They are found with errors.Is in what the
 // methods of a [Store] and [Probe] return, which is a [*tokensource.Error]
-// whose Advice says what to do.
+// whose Advice says what to do. [StateError] tells more about most of them.
 var (
 	// ErrNoBus: there is no D-Bus session bus (a container, CI, cron, most
 	// system services), or none answers at its address.
@@ -36,11 +36,13 @@ var (
 // Why a session is lost: found in an error with
 // [tokensource.ReasonKeyLost].
 var (
-	// ErrNoKey: there is a sealed file, and the keyring has no key for it.
+	// ErrNoKey: there is a sealed file, and the keyring has no key for it, or
+	// another one: it was reset, or an older state of it was restored.
 	ErrNoKey = errors.New("keyringstore: the key of the sealed file is gone from the keyring")
-	// ErrCorrupt: the keyring's entry is not what was written. A daemon that
-	// is killed while it makes an entry leaves an empty one.
-	ErrCorrupt = errors.New("keyringstore: the keyring's entry is damaged")
+	// ErrCorrupt: the keyring's entry or the sealed file is not what was
+	// written. A daemon that is killed while it makes an entry leaves an
+	// empty one.
+	ErrCorrupt = errors.New("keyringstore: the stored session is damaged")
 )
 
 var (
@@ -53,7 +55,7 @@ var advice = []struct {
 	err  error
 	text string
 }{
-	{ErrNoBus, "run inside a desktop session, or use a filestore with a key of your own"},
+	{ErrNoBus, "run inside a desktop session, see whether DBUS_SESSION_BUS_ADDRESS is right, or use a filestore with a key of your own"},
 	{ErrNoService, "start a secret service such as gnome-keyring, or use a filestore with a key of your own"},
 	{ErrNoCollection, "create a default keyring with the desktop's password manager"},
 	{ErrLocked, "unlock the keyring; a program with a person in front of it can set Interactive"},
@@ -66,7 +68,7 @@ var advice = []struct {
 // already, the store's sentinels and the end of a context stay what they are.
 func storeError(err error) error {
 	var typed *tokensource.Error
-	if errors.As(err, &typed) || errors.Is(err, errLeft) {
+	if err == nil || errors.As(err, &typed) || errors.Is(err, errLeft) {
 		return err
 	}
 	if errors.Is(err, errNewer) {

@@ -3,27 +3,34 @@ package keyringstore
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 )
 
 // FakeVault is a keyring made of functions.
 type FakeVault struct {
-	Check func(ctx context.Context, mayPrompt bool) error
-	Get   func(service, user string) (string, error)
-	Set   func(service, user, secret string) error
+	Check  func(ctx context.Context) error
+	Get    func(service, user string) (string, error)
+	Set    func(service, user, secret string) error
+	Remove func(service, user string) error
 }
 
-func (f FakeVault) check(ctx context.Context, mayPrompt bool) error { return f.Check(ctx, mayPrompt) }
-func (f FakeVault) get(service, user string) (string, error)        { return f.Get(service, user) }
-func (f FakeVault) set(service, user, secret string) error          { return f.Set(service, user, secret) }
+func (f FakeVault) check(ctx context.Context) error        { return f.Check(ctx) }
+func (f FakeVault) set(service, user, secret string) error { return f.Set(service, user, secret) }
+func (f FakeVault) remove(service, user string) error      { return f.Remove(service, user) }
+func (f FakeVault) nags() bool                             { return false }
+func (f FakeVault) get(service, user string) ([]string, error) {
+	text, err := f.Get(service, user)
+	return []string{text}, err
+}
 
 // ErrNoEntry is what a vault's Get returns where there is nothing.
 var ErrNoEntry = errNoEntry
 
 // NewVaultStores returns stores that share one worker, as in one process.
-func NewVaultStores(v FakeVault, configs ...Config) ([]*Store, error) {
+func NewVaultStores(v FakeVault, configs ...Config) ([]*Store, error) { return newStores(v, configs) }
+
+func newStores(v vault, configs []Config) ([]*Store, error) {
 	w := newWorker(v)
 	var all []*Store
 	for _, c := range configs {
@@ -38,6 +45,9 @@ func NewVaultStores(v FakeVault, configs ...Config) ([]*Store, error) {
 
 // ProbeVault is Probe for a vault.
 func ProbeVault(ctx context.Context, v FakeVault) error { return probe(ctx, newWorker(v)) }
+
+// ProbeOS is Probe with a worker that nobody else uses.
+func ProbeOS(ctx context.Context) error { return probe(ctx, newWorker(new(osKeyring))) }
 
 // SealedPath is where the sealed file of key is.
 func (s *Store) SealedPath(key tokensource.Key) string { return s.path(key, ".sealed") }
@@ -62,9 +72,14 @@ func (s *Store) Mark(key tokensource.Key, counter uint64) error {
 
 // Preflight is the check of the real keyring, with the time that Probe gives
 // it and without go-keyring, whose one connection stays with one bus.
-func Preflight(ctx context.Context) error {
-	w := newWorker(osKeyring{})
-	return w.run(ctx, time.Now().Add(checkTime), func(ctx context.Context) error {
-		return w.vault.check(ctx, false)
-	}, func() {})
+func Preflight(ctx context.Context) error { return newWorker(new(osKeyring)).check(ctx, checkTime) }
+
+// NewOSStores returns stores over the keyring of this system with one worker
+// that nobody else uses, so that a keyring that hangs in one test does not hang
+// in the next.
+func NewOSStores(configs ...Config) ([]*Store, error) { return newStores(new(osKeyring), configs) }
+
+// Acceptable tells whether the keyring of goos takes a secret.
+func Acceptable(goos, service, user, secret string) error {
+	return acceptable(goos, service, user, secret)
 }

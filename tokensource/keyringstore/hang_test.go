@@ -110,7 +110,7 @@ func TestStoppedDaemonIsLeftAloneForFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, checks := newRing(), new(atomic.Int32)
 		v := r.vault()
-		v.Check = func(ctx context.Context, _ bool) error {
+		v.Check = func(ctx context.Context) error {
 			checks.Add(1)
 			<-ctx.Done() // as a call over D-Bus does
 			return context.Cause(ctx)

@@ -4,25 +4,76 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/zalando/go-keyring"
 )
 
 // osKeyring is the keyring of the operating system, by way of go-keyring. It
-// is used by the one worker alone. It never deletes: to replace an entry by
-// deleting and making it would lose the key to a crash in between.
-type osKeyring struct{}
-
-func (osKeyring) check(ctx context.Context, mayPrompt bool) error { return preflight(ctx, mayPrompt) }
-
-func (osKeyring) get(service, user string) (string, error) {
-	text, err := keyring.Get(service, user)
-	return text, classify(err)
+// is used by the one worker alone.
+type osKeyring struct {
+	prompts atomic.Int64 // how many were answered
 }
 
-func (osKeyring) set(service, user, secret string) error {
-	return classify(keyring.Set(service, user, secret))
+// maxPrompts is how many prompts a process puts up with. Each leaves a channel
+// in go-keyring that every later answer is sent to and nobody reads: a hundred
+// would leave five thousand goroutines. KeePassXC prompts, if only itself, at
+// every write.
+const maxPrompts = 16
+
+func (k *osKeyring) nags() bool { return k.prompts.Load() >= maxPrompts }
+
+func (k *osKeyring) check(ctx context.Context) error { return preflight(ctx) }
+
+func (k *osKeyring) get(service, user string) ([]string, error) {
+	if err := acceptable(runtime.GOOS, service, user, ""); err != nil {
+		return nil, err
+	}
+	var texts []string
+	err := k.call(func() (err error) {
+		texts, err = readAll(service, user)
+		return err
+	})
+	return texts, err
+}
+
+// set never deletes first: a crash in between would lose the key.
+func (k *osKeyring) set(service, user, secret string) error {
+	if err := acceptable(runtime.GOOS, service, user, secret); err != nil {
+		return err
+	}
+	return k.call(func() error { return keyring.Set(service, user, secret) })
+}
+
+// remove deletes one copy after the other, because go-keyring deletes but one,
+// and looks after each whether it is gone: a prompt that was dismissed looks
+// like success, and nobody is asked a second time.
+func (k *osKeyring) remove(service, user string) error {
+	before, err := k.get(service, user)
+	for err == nil {
+		if err = k.call(func() error { return keyring.Delete(service, user) }); err != nil {
+			break
+		}
+		var after []string
+		if after, err = k.get(service, user); err == nil && slices.Equal(before, after) {
+			return fmt.Errorf("%w: it still has an entry that it deleted", ErrFailed)
+		}
+		before = after
+	}
+	if errors.Is(err, errNoEntry) {
+		return nil
+	}
+	return err
+}
+
+// call runs a call of go-keyring and names what it met.
+func (k *osKeyring) call(call func() error) error {
+	n, err := counted(call)
+	k.prompts.Add(int64(n))
+	return classify(err)
 }
 
 // classify names the cause of an error of go-keyring, most of which have no
@@ -38,7 +89,7 @@ func classify(err error) error {
 	case strings.Contains(err.Error(), "failed to unlock correct collection"):
 		// Locked and refused, or dismissed, or without anything to prompt
 		// with: go-keyring says the same of all of them.
-		return fmt.Errorf("%w (%w)", ErrLocked, err)
+		return &StateError{State: StateLocked, Err: err}
 	}
-	return fmt.Errorf("%w: %w", causeOf(err), err)
+	return causeOf(err)
 }

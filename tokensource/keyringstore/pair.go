@@ -3,6 +3,7 @@ package keyringstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
@@ -135,15 +136,18 @@ func resolve(key tokensource.Key, f file, e *entry) pair {
 	}
 	switch {
 	case f.damaged != nil:
-		return p.lose(f.damaged)
+		return p.lose(fmt.Errorf("%w: %w", ErrCorrupt, f.damaged))
 	case f.sealed == nil, p.where == Keyring && e.record.Counter >= f.counter():
 		return p
 	case e == nil:
 		return p.lose(ErrNoKey)
 	}
 	r, err := f.sealed.Open(e.key, key)
-	if err != nil {
-		return p.lose(err)
+	switch {
+	case errors.Is(err, sealedfile.ErrOtherKey):
+		return p.lose(fmt.Errorf("%w: %w", ErrNoKey, err))
+	case err != nil:
+		return p.lose(fmt.Errorf("%w: %w", ErrCorrupt, err))
 	}
 	p.record, p.where = r, Sealed
 	return p

@@ -22,8 +22,10 @@ const (
 	loginCollection   = dbus.ObjectPath("/org/freedesktop/secrets/collection/login")
 	serviceInterface  = "org.freedesktop.Secret.Service"
 	collectionLocked  = "org.freedesktop.Secret.Collection.Locked"
+	promptCompleted   = "org.freedesktop.Secret.Prompt.Completed"
 	serviceUnknown    = "org.freedesktop.DBus.Error.ServiceUnknown"
 	noOwner           = "org.freedesktop.DBus.Error.NameHasNoOwner"
+	noReply           = "org.freedesktop.DBus.Error.NoReply"
 	serviceOfTheBus   = "org.freedesktop.DBus"
 	runtimeBusPattern = "/run/user/%s/bus"
 )
@@ -31,17 +33,30 @@ const (
 // preflight asks the bus, over a connection of its own, what go-keyring would
 // run into, because go-keyring itself does not ask: without a bus it starts
 // one and leaves it behind, with a locked keyring it prompts, and it waits for
-// either for ever. Nothing here prompts, and no call starts a service.
-func preflight(ctx context.Context, mayPrompt bool) error {
+// either for ever. Nothing here prompts, and no call starts a service. The end
+// of ctx closes the connection, and so ends whatever waits.
+func preflight(ctx context.Context) error {
 	address, err := busAddress()
 	if err != nil {
 		return err
 	}
-	err = askBus(ctx, address, mayPrompt)
-	if err != nil && ctx.Err() != nil {
-		return left(ctx) // whatever broke when the context closed the connection
+	conn, err := dbus.Connect(address, dbus.WithContext(ctx))
+	if err != nil {
+		return unanswered(ctx, StateBusHung, &StateError{State: StateBusUnreachable, Err: err})
 	}
-	return err
+	defer func() { _ = conn.Close() }()
+	if err := findService(ctx, conn.BusObject()); err != nil {
+		return unanswered(ctx, StateBusHung, err)
+	}
+	return unanswered(ctx, StateServiceHung, findCollection(ctx, conn))
+}
+
+// unanswered returns err, unless it is the end of ctx that made it.
+func unanswered(ctx context.Context, hung State, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return left(ctx, hung)
 }
 
 // busAddress is where go-keyring will find a bus without starting one.
@@ -51,53 +66,43 @@ func busAddress() (string, error) {
 	}
 	path := fmt.Sprintf(runtimeBusPattern, strconv.Itoa(os.Getuid()))
 	if _, err := os.Stat(path); err != nil {
-		return "", ErrNoBus
+		return "", &StateError{State: StateNoBus}
 	}
 	return "unix:path=" + dbus.EscapeBusAddressValue(path), nil
 }
 
-func askBus(ctx context.Context, address string, mayPrompt bool) error {
-	conn, err := dbus.Connect(address, dbus.WithContext(ctx))
-	if err != nil {
-		return fmt.Errorf("%w: connecting: %w", ErrNoBus, err)
-	}
-	defer func() { _ = conn.Close() }()
-
+// findService looks for a secret service without starting one.
+func findService(ctx context.Context, bus dbus.BusObject) error {
 	var owned bool
-	bus := conn.BusObject()
-	err = bus.CallWithContext(ctx, serviceOfTheBus+".NameHasOwner", dbus.FlagNoAutoStart, secretsName).Store(&owned)
+	err := bus.CallWithContext(ctx, serviceOfTheBus+".NameHasOwner", dbus.FlagNoAutoStart, secretsName).Store(&owned)
 	if err != nil {
-		return fmt.Errorf("%w: asking for the service: %w", ErrNoBus, err)
+		return &StateError{State: StateBusUnreachable, Err: fmt.Errorf("asking for the service: %w", err)}
 	}
-	if !owned {
-		return notRunning(ctx, bus, mayPrompt)
+	if owned {
+		return nil
 	}
+	var names []string
+	err = bus.CallWithContext(ctx, serviceOfTheBus+".ListActivatableNames", dbus.FlagNoAutoStart).Store(&names)
+	if err == nil && slices.Contains(names, secretsName) {
+		return &StateError{State: StateActivatable}
+	}
+	return &StateError{State: StateNoService}
+}
+
+// findCollection looks for a keyring that is not locked.
+func findCollection(ctx context.Context, conn *dbus.Conn) error {
 	collection, err := defaultCollection(ctx, conn)
 	if err != nil {
 		return err
 	}
 	locked, err := property[bool](ctx, conn.Object(secretsName, collection), collectionLocked)
 	if err != nil {
-		return fmt.Errorf("%w: asking for the lock: %w", causeOf(err), err)
+		return causeOf(fmt.Errorf("asking for the lock: %w", err))
 	}
-	if locked && !mayPrompt {
-		return ErrLocked
+	if locked {
+		return &StateError{State: StateLocked}
 	}
 	return nil
-}
-
-// notRunning lets a service be started by go-keyring's first call only where
-// the password that it will ask for can be given.
-func notRunning(ctx context.Context, bus dbus.BusObject, mayPrompt bool) error {
-	var names []string
-	err := bus.CallWithContext(ctx, serviceOfTheBus+".ListActivatableNames", dbus.FlagNoAutoStart).Store(&names)
-	if err == nil && slices.Contains(names, secretsName) {
-		if mayPrompt {
-			return nil
-		}
-		return fmt.Errorf("%w, although one could be started", ErrNoService)
-	}
-	return ErrNoService
 }
 
 // defaultCollection chooses as go-keyring does: the login collection if there
@@ -106,7 +111,7 @@ func defaultCollection(ctx context.Context, conn *dbus.Conn) (dbus.ObjectPath, e
 	service := conn.Object(secretsName, secretsPath)
 	all, err := property[[]dbus.ObjectPath](ctx, service, serviceInterface+".Collections")
 	if err != nil {
-		return "", fmt.Errorf("%w: asking for its keyrings: %w", causeOf(err), err)
+		return "", causeOf(fmt.Errorf("asking for its keyrings: %w", err))
 	}
 	if slices.Contains(all, loginCollection) {
 		return loginCollection, nil
@@ -114,10 +119,10 @@ func defaultCollection(ctx context.Context, conn *dbus.Conn) (dbus.ObjectPath, e
 	var path dbus.ObjectPath
 	err = service.CallWithContext(ctx, serviceInterface+".ReadAlias", dbus.FlagNoAutoStart, "default").Store(&path)
 	if err != nil {
-		return "", fmt.Errorf("%w: asking for its default keyring: %w", causeOf(err), err)
+		return "", causeOf(fmt.Errorf("asking for its default keyring: %w", err))
 	}
 	if path == "/" {
-		return "", ErrNoCollection
+		return "", &StateError{State: StateNoCollection}
 	}
 	return path, nil
 }
@@ -138,12 +143,15 @@ func property[T any](ctx context.Context, object dbus.BusObject, name string) (T
 
 // causeOf tells a bus or a service that is gone from other failures.
 func causeOf(err error) error {
-	if e, ok := errors.AsType[dbus.Error](err); ok && (e.Name == serviceUnknown || e.Name == noOwner) {
-		return ErrNoService
+	if e, ok := errors.AsType[dbus.Error](err); ok && (e.Name == serviceUnknown || e.Name == noOwner || e.Name == noReply) {
+		return &StateError{State: StateNoService, Err: err}
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		return &StateError{State: StateNoBus, Err: err}
 	}
 	_, network := errors.AsType[net.Error](err)
-	if network || errors.Is(err, dbus.ErrClosed) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
-		return ErrNoBus
+	if network || errors.Is(err, dbus.ErrClosed) || errors.Is(err, fs.ErrNotExist) {
+		return &StateError{State: StateBusUnreachable, Err: err}
 	}
-	return ErrFailed
+	return fmt.Errorf("%w: %w", ErrFailed, err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type Store struct {
 	dir         string
 	sealed      bool
 	interactive bool
+	notice      io.Writer
 	worker      *worker
 	locks       filelock.Locks
 
@@ -103,20 +105,20 @@ func (s *Store) Lock(ctx context.Context, key tokensource.Key) (tokensource.Leas
 }
 
 // Probe tells whether a keyring that can be used without a prompt answers
-// here, within half a second. Its error is a [*tokensource.Error] that matches
+// here, within a second. Its error is a [*tokensource.Error] that matches
 // [ErrNoBus], [ErrNoService], [ErrNoCollection], [ErrLocked], [ErrHung] or
 // another of the causes. It never prompts, starts nothing and writes nothing:
 // it looks for an entry that does not exist.
 func Probe(ctx context.Context) error { return probe(ctx, process()) }
 
 func probe(ctx context.Context, w *worker) error {
-	err := w.run(ctx, time.Now().Add(checkTime), func(ctx context.Context) error {
-		if err := w.vault.check(ctx, false); err != nil {
+	err := w.check(ctx, checkTime)
+	if err == nil {
+		err = w.run(ctx, time.Now().Add(checkTime), func() error {
+			_, err := w.vault.get(defaultService, "probe")
 			return err
-		}
-		_, err := w.vault.get(defaultService, "probe")
-		return err
-	}, func() {})
+		}, func() {})
+	}
 	if err != nil && !errors.Is(err, errNoEntry) {
 		return storeError(err)
 	}
@@ -150,12 +152,21 @@ func (s *Store) check(ctx context.Context, v *visit) error {
 		if s.worker.doubted() {
 			d = checkTime
 		}
-		deadline := time.Now().Add(d)
-		v.err = s.worker.run(ctx, deadline, func(ctx context.Context) error {
-			return s.worker.vault.check(ctx, s.interactive)
-		}, func() {})
+		v.err = s.worker.check(ctx, d)
+		if s.interactive && opensByPrompt(v.err) {
+			_, _ = fmt.Fprintf(s.notice, "%s: the keyring asks for its password; it waits %.0f seconds for an answer\n",
+				s.service, interactiveTime.Seconds())
+			v.err = nil
+		}
 	}
 	return v.err
+}
+
+// opensByPrompt tells whether a call would bring up a prompt that can make the
+// keyring usable.
+func opensByPrompt(err error) bool {
+	state, ok := errors.AsType[*StateError](err)
+	return ok && (state.State == StateLocked || state.State == StateActivatable)
 }
 
 // get reads the entry of key and remembers it. Its error matches errNoEntry,
@@ -165,11 +176,7 @@ func (s *Store) get(ctx context.Context, v *visit, key tokensource.Key) (*entry,
 	if err := s.check(ctx, v); err != nil {
 		return nil, err
 	}
-	text, err := s.getText(ctx, v, key)
-	var e *entry
-	if err == nil {
-		e, err = decodeEntry(text)
-	}
+	e, err := s.read(ctx, v, key)
 	if err == nil {
 		s.remember(key, e)
 	} else if errors.Is(err, errNoEntry) || errors.Is(err, ErrCorrupt) {
@@ -178,61 +185,66 @@ func (s *Store) get(ctx context.Context, v *visit, key tokensource.Key) (*entry,
 	return e, err
 }
 
-func (s *Store) getText(ctx context.Context, v *visit, key tokensource.Key) (string, error) {
-	got := make(chan string, 1) // not a variable: a late call writes it behind our back
-	err := s.worker.run(ctx, v.deadline, func(context.Context) error {
-		text, err := s.worker.vault.get(s.service, key.String())
-		got <- text
+// read reads the entry of key in a keyring that was checked.
+func (s *Store) read(ctx context.Context, v *visit, key tokensource.Key) (*entry, error) {
+	got := make(chan []string, 1) // not a variable: a late call writes it behind our back
+	err := s.worker.run(ctx, v.deadline, func() error {
+		texts, err := s.worker.vault.get(s.service, key.String())
+		got <- texts
 		return err
 	}, func() {})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return <-got, nil
+	return highest(<-got)
 }
 
 // set writes e to the keyring and reads it back, since a keyring may return
 // success without having stored anything (a dismissed prompt). An error leaves
 // open whether e is there, or will be yet: a call that was given up may still
-// succeed. So
-//   - e's counter is marked before, whence no other record ever gets it, and
-//     the next one written outranks this one whenever it lands;
+// succeed. The caller holds the swap lock.
+func (s *Store) set(ctx context.Context, v *visit, key tokensource.Key, swap *filelock.Lock, e *entry) error {
+	text := e.encode()
+	err := s.change(ctx, v, key, swap, e.record.Counter, func() error {
+		return s.worker.vault.set(s.service, key.String(), text)
+	})
+	if err != nil {
+		return err
+	}
+	got, err := s.read(ctx, v, key)
+	if err != nil && !errors.Is(err, errNoEntry) && !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	if err != nil || got.encode() != text {
+		return ErrNotStored
+	}
+	// Not e itself, whose data is the caller's.
+	s.remember(key, got)
+	return nil
+}
+
+// change runs a call that changes the keyring, and that may hang and still
+// land much later. So
+//   - counter is marked before, whence no other record ever gets it, and the
+//     next one written outranks this one whenever it lands;
 //   - the ring lock is held until the call has returned, however late, so
 //     that nobody else's entry can be overwritten by a late one. It is not the
 //     swap lock: others can go on with the sealed file meanwhile.
 //
 // The caller holds the swap lock.
-func (s *Store) set(ctx context.Context, v *visit, key tokensource.Key, swap *filelock.Lock, e *entry) error {
+func (s *Store) change(ctx context.Context, v *visit, key tokensource.Key, swap *filelock.Lock, counter uint64, call func() error) error {
 	if err := s.check(ctx, v); err != nil {
 		return err
 	}
 	ring, err := s.locks.TryLock(s.path(key, ".ring"))
 	if err != nil {
-		return fmt.Errorf("%w: an earlier write has not returned (%w)", ErrHung, err)
+		return &StateError{State: StateServiceHung, Err: fmt.Errorf("an earlier change has not returned: %w", err)}
 	}
-	if err := writeMark(swap.File(), e.record.Counter); err != nil {
+	if err := writeMark(swap.File(), counter); err != nil {
 		_ = ring.Release()
 		return fmt.Errorf("keyringstore: writing the mark: %w", err)
 	}
-	text := e.encode()
-	err = s.worker.run(ctx, v.deadline, func(context.Context) error {
-		return s.worker.vault.set(s.service, key.String(), text)
-	}, func() { _ = ring.Release() })
-	if err != nil {
-		return err
-	}
-	got, err := s.getText(ctx, v, key)
-	if err != nil && !errors.Is(err, errNoEntry) {
-		return err
-	}
-	if err != nil || got != text {
-		return ErrNotStored
-	}
-	// Not e itself, whose data is the caller's.
-	if stored, err := decodeEntry(got); err == nil {
-		s.remember(key, stored)
-	}
-	return nil
+	return s.worker.run(ctx, v.deadline, call, func() { _ = ring.Release() })
 }
 
 // seal writes the record to the sealed file.

@@ -54,23 +54,25 @@ type ring struct {
 	entries map[string]string
 	sets    int
 	// Each may be nil; before returns an error to fail the call with.
-	check     error
-	beforeGet func() error
-	beforeSet func() error
-	lie       bool // Set returns nil and stores nothing
+	check        error
+	beforeGet    func() error
+	beforeSet    func() error
+	beforeRemove func() error
+	lie          bool // Set returns nil and stores nothing
 }
 
 func newRing() *ring { return &ring{entries: map[string]string{}} }
 
 func (r *ring) vault() keyringstore.FakeVault {
 	return keyringstore.FakeVault{
-		Check: func(context.Context, bool) error {
+		Check: func(context.Context) error {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			return r.check
 		},
-		Get: r.get,
-		Set: r.set,
+		Get:    r.get,
+		Set:    r.set,
+		Remove: r.remove,
 	}
 }
 
@@ -97,6 +99,16 @@ func (r *ring) set(service, user, secret string) error {
 	if !r.lie {
 		r.entries[service+":"+user] = secret
 	}
+	return nil
+}
+
+func (r *ring) remove(service, user string) error {
+	if err := r.hook(func() func() error { return r.beforeRemove }); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.entries, service+":"+user)
 	return nil
 }
 

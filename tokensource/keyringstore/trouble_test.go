@@ -268,20 +268,6 @@ func TestRecordThatMovesToTheFileLeavesTheKeyring(t *testing.T) {
 	assert.Equal(t, sets, r.setCount(), "the sealed way does not write to the keyring")
 }
 
-func TestEntryNeverExceedsWhatEveryKeyringTakes(t *testing.T) {
-	r, key := newRing(), newKey()
-	s := r.open(t, keyringstore.Config{})[0]
-	longest := 0
-	for n := range 3000 {
-		require.NoError(t, s.Swap(t.Context(), key, version(uint64(n)), version(uint64(n)+1), make([]byte, n)))
-		for _, text := range r.snapshot() {
-			longest = max(longest, len(text))
-		}
-	}
-	assert.LessOrEqual(t, longest, 2400)
-	assert.Greater(t, longest, 2390)
-}
-
 func TestRecordThatIsTooLongAndVersionZeroAreRefused(t *testing.T) {
 	s, key := newRing().open(t, keyringstore.Config{})[0], newKey()
 	require.Error(t, s.Swap(t.Context(), key, version(0), version(1), make([]byte, 1<<20+1)))

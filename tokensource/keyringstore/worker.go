@@ -12,11 +12,17 @@ import (
 // context but check, and any of it may hang for ever or panic.
 type vault interface {
 	// check tells, without a prompt and without starting anything, whether
-	// the keyring would answer; where mayPrompt, a locked one would.
-	check(ctx context.Context, mayPrompt bool) error
-	// get returns an error that matches errNoEntry where there is nothing.
-	get(service, user string) (string, error)
+	// the keyring would answer. It returns soon after ctx ends.
+	check(ctx context.Context) error
+	// get returns all entries under a name, of which there should be one,
+	// and an error that matches errNoEntry where there is none.
+	get(service, user string) ([]string, error)
 	set(service, user, secret string) error
+	// remove deletes all entries under a name.
+	remove(service, user string) error
+	// nags tells that the keyring has prompted so often that it is better
+	// not written to where the file will do.
+	nags() bool
 }
 
 // process is the worker of the keyring of the operating system: package-level
@@ -24,7 +30,7 @@ type vault interface {
 // process behind a mutex of its own, so when a call hangs, those of every
 // other Store hang behind it; one worker lets one goroutine hang, not one per
 // call.
-var process = sync.OnceValue(func() *worker { return newWorker(osKeyring{}) })
+var process = sync.OnceValue(func() *worker { return newWorker(new(osKeyring)) })
 
 // coolDown is how long a keyring that did not answer is left alone. A stopped
 // daemon would otherwise cost each operation its whole deadline.
@@ -39,9 +45,10 @@ type worker struct {
 	vault vault
 	slot  chan struct{} // holds one element while a call runs
 
-	mu       sync.Mutex // guards the two times; never held across I/O or a wait
+	mu       sync.Mutex // guards all below; never held across I/O or a wait
 	deadline time.Time  // of the call that runs; zero while none does
 	avoid    time.Time  // until when the keyring is left alone
+	why      error      // what the last call met that was not answered in time
 }
 
 func newWorker(v vault) *worker {
@@ -52,7 +59,13 @@ func newWorker(v vault) *worker {
 // ends, and waits for it as long. It calls done once in any case: when call
 // has returned, be it long after run has, or when it is clear that it will
 // never run.
-func (w *worker) run(ctx context.Context, deadline time.Time, call func(context.Context) error, done func()) error {
+func (w *worker) run(ctx context.Context, deadline time.Time, call func() error, done func()) error {
+	return w.wait(ctx, deadline, 0, func(context.Context) error { return call() }, done)
+}
+
+// wait is run for a call that may obey its context, and then gets some slack to
+// say what it met.
+func (w *worker) wait(ctx context.Context, deadline time.Time, slack time.Duration, call func(context.Context) error, done func()) error {
 	ctx, cancel := context.WithDeadlineCause(ctx, deadline, ErrHung)
 	defer cancel()
 	if err := w.enter(ctx, deadline); err != nil {
@@ -63,7 +76,7 @@ func (w *worker) run(ctx context.Context, deadline time.Time, call func(context.
 	go func() {
 		err := guarded(ctx, call)
 		if !errors.Is(err, ErrHung) {
-			w.trip(time.Time{}) // it lives
+			w.trip(time.Time{}, nil) // it lives
 		}
 		// Before the caller hears of it, so that what it does next finds
 		// the slot and the caller's locks free.
@@ -75,26 +88,35 @@ func (w *worker) run(ctx context.Context, deadline time.Time, call func(context.
 	select {
 	case err = <-result:
 	case <-ctx.Done():
-		err = left(ctx)
+		select {
+		case err = <-result:
+		case <-time.After(slack):
+			err = left(ctx, StateServiceHung)
+		}
 	}
 	if errors.Is(err, ErrHung) {
-		w.trip(time.Now().Add(coolDown))
+		w.trip(time.Now().Add(coolDown), err)
 	}
 	return err
+}
+
+// check runs the keyring's check, for which there is d.
+func (w *worker) check(ctx context.Context, d time.Duration) error {
+	return w.wait(ctx, time.Now().Add(d), checkSlack, w.vault.check, func() {})
 }
 
 // enter takes the slot. It does not wait behind a call that hangs.
 func (w *worker) enter(ctx context.Context, deadline time.Time) error {
 	if ctx.Err() != nil {
-		return left(ctx)
+		return left(ctx, StateServiceHung)
 	}
-	if w.hung() {
-		return ErrHung
+	if err := w.hung(); err != nil {
+		return err
 	}
 	select {
 	case w.slot <- struct{}{}:
 	case <-ctx.Done():
-		return left(ctx)
+		return left(ctx, StateServiceHung)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,11 +131,19 @@ func (w *worker) leave() {
 	<-w.slot
 }
 
-func (w *worker) hung() bool {
+// hung returns an error while the keyring is to be left alone.
+func (w *worker) hung() error {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return now.Before(w.avoid) || !w.deadline.IsZero() && now.After(w.deadline)
+	if !now.Before(w.avoid) && (w.deadline.IsZero() || !now.After(w.deadline)) {
+		return nil
+	}
+	if w.why != nil {
+		return w.why
+	}
+	// Its caller left before the deadline, and it has not come back since.
+	return &StateError{State: StateServiceHung}
 }
 
 // doubted: the keyring has not answered since it last failed to.
@@ -123,18 +153,19 @@ func (w *worker) doubted() bool {
 	return !w.avoid.IsZero()
 }
 
-func (w *worker) trip(until time.Time) {
+func (w *worker) trip(until time.Time, why error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.avoid = until
+	w.avoid, w.why = until, why
 }
 
-// left tells a deadline of the keyring from the end of the caller's context.
-func left(ctx context.Context) error {
+// left tells a deadline of the keyring, which state stands for, from the end
+// of the caller's context.
+func left(ctx context.Context, state State) error {
 	if err := context.Cause(ctx); !errors.Is(err, ErrHung) {
 		return fmt.Errorf("%w: %w", errLeft, err)
 	}
-	return ErrHung
+	return &StateError{State: state}
 }
 
 // guarded turns a panic into an error: go-keyring dereferences nil when the
