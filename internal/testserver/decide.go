@@ -28,21 +28,24 @@ type Presented struct {
 // Decide says what a presented refresh token earns. It is pure: the caller
 // holds the session's lock, reads the facts, and carries out the outcome.
 //
-// The order matters. A dead session stays dead whatever its clocks say; a hard
-// end is told as such even to a retired token; and a token that is merely old
-// is never mistaken for stolen.
+// The order matters. The hard end wins over all that can be said of a known
+// session: past it, a session that was revoked, that reuse had ended or whose
+// user is locked out is over for the same reason as any other one, whoever
+// asks and whether or not anybody had ended it before. Then comes what ended
+// the session, and then what became of this token: one that is merely old is
+// never mistaken for stolen.
 func Decide(p Policy, t Presented, now time.Time) Outcome {
 	switch {
 	case !t.Known:
 		return Unknown
+	case !now.Before(t.Absolute):
+		return SessionExpired
 	case t.Ended:
 		return SessionRevoked
 	case t.Disabled:
 		return UserDisabled
 	case t.Outdated:
 		return VersionBumped
-	case !now.Before(t.Absolute):
-		return SessionExpired
 	case !now.Before(t.Expires):
 		return TokenExpired
 	case t.Revoked:

@@ -76,6 +76,23 @@ func refusalRows() []refusalRow {
 		{name: "the hard end", outcome: testserver.SessionExpired,
 			oauth: grantError("session expired"), json: over,
 			arrange: login(func(b bench, _ testserver.Tokens) { b.Advance(7 * 24 * time.Hour) })},
+		{name: "a session that was revoked, past its hard end", outcome: testserver.SessionExpired,
+			oauth: grantError("session expired"), json: over,
+			arrange: login(func(b bench, tok testserver.Tokens) {
+				b.RevokeSession(tok.Session, "admin")
+				b.Advance(7 * 24 * time.Hour)
+			})},
+		{name: "a session that reuse has ended, past its hard end", outcome: testserver.SessionExpired,
+			oauth: grantError("session expired"), json: over,
+			arrange: func(t *testing.T, b bench) string {
+				old, live := retire(t, b)
+				b.refresh(old)
+				b.Advance(7 * 24 * time.Hour)
+				return live
+			}},
+		{name: "a user who is locked out, past the hard end", outcome: testserver.SessionExpired,
+			oauth: grantError("session expired"), json: over,
+			arrange: login(func(b bench, _ testserver.Tokens) { b.DisableUser("alice"); b.Advance(7 * 24 * time.Hour) })},
 		{name: "one refresh too many", outcome: testserver.MaxRefreshes,
 			change: func(c *testserver.Config) { c.MaxRefreshes = 2 },
 			oauth:  grantError("session expired"), json: over,
