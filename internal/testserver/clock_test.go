@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed-9a12f4e2/pawl/internal/testserver"
 )
@@ -24,6 +25,28 @@ func TestAClockThatIsWrongIsShownAndNotDecidedBy(t *testing.T) {
 	assert.Equal(t, b.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), got.Header().Get("Date"))
 	b.Advance(15 * time.Minute)
 	assert.Equal(t, testserver.AccessExpired, b.get("/api/me", tokens.Access).outcome())
+}
+
+// The child is told again from its row, whatever the clock shows by then.
+func TestARefreshTokenTellsItsTimesByTheClockThatWasShown(t *testing.T) {
+	p, err := testserver.ProfileNamed("grace")
+	require.NoError(t, err)
+	p.RefreshFormat = testserver.JWT
+	b := start(t, "grace", func(c *testserver.Config) { c.Profile = p })
+	b.Skew(-time.Hour)
+	token := b.login(t).Refresh
+	_, child := b.refresh(token).tokens()
+	for _, shown := range []string{token, child} {
+		claims := part(t, shown, 1)
+		assert.EqualValues(t, b.Now().Add(-time.Hour).Unix(), claims["iat"])
+		assert.EqualValues(t, b.Now().Add(-time.Hour+7*24*time.Hour).Unix(), claims["exp"])
+	}
+	b.Skew(time.Hour)
+	again := b.refresh(token)
+	assert.Equal(t, testserver.ReplayedSame, again.outcome())
+	_, same := again.tokens()
+	assert.Equal(t, child, same)
+	assert.Equal(t, testserver.Rotated, b.refresh(child).outcome())
 }
 
 func TestAReplicaHearsOfATokenLate(t *testing.T) {

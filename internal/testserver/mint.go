@@ -123,7 +123,7 @@ func (m *mint) refreshToken(s session, parent string, t refreshToken) (string, e
 	if m.format == Opaque {
 		return opaquePrefix + secret, nil
 	}
-	j := jwt.NewWithClaims(jwt.SigningMethodHS256, m.claims(s, secret, t.issued, t.expires))
+	j := jwt.NewWithClaims(jwt.SigningMethodHS256, m.claims(s, secret, t.issued.Add(t.skew), t.expires.Add(t.skew)))
 	j.Header["typ"] = refreshType
 	signed, err := j.SignedString(m.Refresh)
 	if err != nil {

@@ -85,7 +85,7 @@ func (s *Server) enter(ctx context.Context, sess session, with start) (Tokens, e
 func (s *Server) newRefresh(t *tx, now time.Time) refreshToken {
 	expires := earlier(now.Add(s.policy.IdleTTL), t.session.absolute)
 	t.session.idleExpires = expires
-	return refreshToken{nonce: random(16), issued: now, expires: expires}
+	return refreshToken{nonce: random(16), issued: now, expires: expires, skew: s.skewed()}
 }
 
 func earlier(a, b time.Time) time.Time {

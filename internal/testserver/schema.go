@@ -55,6 +55,7 @@ CREATE TABLE IF NOT EXISTS refresh_tokens (
 	status BIGINT NOT NULL,
 	issued_at BIGINT NOT NULL,
 	expires_at BIGINT NOT NULL,
+	clock_skew BIGINT NOT NULL,
 	used_at BIGINT,
 	use_count BIGINT NOT NULL,
 	access_jti TEXT NOT NULL
@@ -92,6 +93,6 @@ const (
 		dpop_jkt, mtls_x5t, acr, auth_time, token_version, created_at, absolute_expires_at,
 		last_used_at, idle_expires_at, refresh_count, branches, revoked_at, revoke_reason`
 	refreshColumns = `hash, session_id, generation, branch, nonce, parent_hash, child_hash, status,
-		issued_at, expires_at, used_at, use_count, access_jti`
+		issued_at, expires_at, clock_skew, used_at, use_count, access_jti`
 	accessColumns = `jti, session_id, scope, generation, issued_at, expires_at, first_used_at, revoked_at`
 )

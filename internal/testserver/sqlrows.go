@@ -18,7 +18,7 @@ func refreshRow(r *refreshToken) []any {
 	r.kept = true
 	return []any{
 		&r.hash, &r.session, &r.generation, &r.branch, &r.nonce, &r.parent, &r.child, (*int64)(&r.status),
-		millis{&r.issued}, millis{&r.expires}, millis{&r.used}, &r.uses, &r.accessJTI,
+		millis{&r.issued}, millis{&r.expires}, (*int64)(&r.skew), millis{&r.used}, &r.uses, &r.accessJTI,
 	}
 }
 

@@ -69,7 +69,8 @@ type refreshToken struct {
 	status     status
 	issued     time.Time
 	expires    time.Time
-	used       time.Time // first redeemed; zero before
+	skew       time.Duration // of the reported clock at the issue: one in JWT form tells its times by that clock
+	used       time.Time     // first redeemed; zero before
 	uses       int64     // redeemed so often, replays included
 	accessJTI  string    // of the access token that was issued with it
 	kept       bool      // was read from a store, or written already
