@@ -67,6 +67,7 @@ type Config struct {
 	MaxRefreshes int           // a session ends at the refresh after these; no limit
 
 	SigningAlgorithm SigningAlgorithm // of access tokens and ID tokens; ES256
+	AccessSecret     []byte           // the first secret of HS256, 32 bytes or more; drawn at random
 	// AutoApprove is a user who signs in and agrees to every authorization and
 	// every device without a page being shown; nobody. See also Server.Approve.
 	AutoApprove    string
@@ -124,7 +125,7 @@ func (c Config) inner(issuer string) (testserver.Config, error) {
 		AccessTTL: c.AccessTTL, IdleTTL: c.IdleTTL, AbsoluteTTL: c.AbsoluteTTL,
 		MaxRefreshes: c.MaxRefreshes, EarlyRefresh: c.EarlyRefresh, ControlKey: c.ControlKey, InsecureCookie: c.InsecureCookie, TellExpiry: c.TellExpiry, TokenDelay: c.TokenDelay, Log: c.Log, Now: c.Now,
 		Access: testserver.AccessFormat(c.Access), DPoPNonces: testserver.NonceMode(c.DPoPNonces),
-		SigningAlgorithm: testserver.Algorithm(c.SigningAlgorithm), AutoApprove: c.AutoApprove, DeviceInterval: c.DeviceInterval,
+		SigningAlgorithm: testserver.Algorithm(c.SigningAlgorithm), AccessSecret: c.AccessSecret, AutoApprove: c.AutoApprove, DeviceInterval: c.DeviceInterval,
 		DPoPNoncePeriod: c.DPoPNoncePeriod, RateLimits: c.RateLimits.inner(), SensitiveMaxAge: c.SensitiveMaxAge,
 	}
 	for _, u := range c.Users {

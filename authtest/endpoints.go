@@ -32,6 +32,10 @@ const (
 	ES256 = SigningAlgorithm(testserver.ES256) // ECDSA on P-256
 	RS256 = SigningAlgorithm(testserver.RS256) // RSA with 2048 bits
 	EdDSA = SigningAlgorithm(testserver.EdDSA) // Ed25519
+	// HS256 signs access tokens, and no others, under a secret that the server
+	// shares with the APIs that check them: see [Server.AccessSecret]. The key set
+	// holds the ES256 key of the ID tokens then.
+	HS256 = SigningAlgorithm(testserver.HS256)
 )
 
 // Approve answers an authorization request as a user who signs in and agrees
@@ -68,6 +72,14 @@ func (s *Server) DenyDevice(userCode string) {
 // RotateKeys signs with a new key from now on. The old one stays in the key
 // set for as long as a token that it signed may live.
 func (s *Server) RotateKeys() { s.must("rotating the keys", s.inner.RotateKeys()) }
+
+// ReplaceKeys signs with a new key from now on and forgets the old one, as
+// after a key was lost: every token that it signed is void. Sessions live on.
+func (s *Server) ReplaceKeys() { s.must("replacing the keys", s.inner.ReplaceKeys()) }
+
+// AccessSecret is what HS256 signs access tokens with now, for the API under
+// test; nil under any other algorithm. [Server.RotateKeys] draws another one.
+func (s *Server) AccessSecret() []byte { return s.inner.AccessSecret() }
 
 // Issuer adds an issuer of its own below this one until the test ends, at
 // /issuers/name: a server with the users, clients, sessions, faults, clock and

@@ -25,9 +25,11 @@ func (s *Server) SetClock(t time.Time) { s.offset.Store(int64(t.Sub(s.clock())))
 // issued, as a replica does that the news has not reached yet.
 func (s *Server) SetAccessLag(d time.Duration) { s.lag.Store(int64(d)) }
 
-// lagging reports that the API has not heard of an access token yet.
+// lagging reports that the API has not heard of an access token yet. Without a
+// lag it has, also of one that a server whose clock is ahead has issued.
 func (s *Server) lagging(issued time.Time) bool {
-	return s.now().Before(issued.Add(time.Duration(s.lag.Load())))
+	lag := time.Duration(s.lag.Load())
+	return lag > 0 && s.now().Before(issued.Add(lag))
 }
 
 // onTime sets the Date header by the reported clock.

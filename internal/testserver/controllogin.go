@@ -14,6 +14,8 @@ func (s *Server) loginControl(mux *http.ServeMux) {
 	mux.HandleFunc("POST /_test/devices/{code}/approve", s.postApproveDevice)
 	mux.HandleFunc("POST /_test/devices/{code}/deny", s.postDenyDevice)
 	mux.HandleFunc("POST /_test/keys/rotate", s.postRotateKeys)
+	mux.HandleFunc("POST /_test/keys/replace", s.postReplaceKeys)
+	mux.HandleFunc("GET /_test/keys/secret", s.getAccessSecret)
 	mux.HandleFunc("POST /_test/issuers", s.postIssuer)
 	mux.HandleFunc("DELETE /_test/issuers/{name}", s.deleteIssuer)
 }
@@ -71,6 +73,20 @@ func (s *Server) postDenyDevice(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) postRotateKeys(w http.ResponseWriter, _ *http.Request) {
 	s.controlled(w, s.RotateKeys())
+}
+
+func (s *Server) postReplaceKeys(w http.ResponseWriter, _ *http.Request) {
+	s.controlled(w, s.ReplaceKeys())
+}
+
+// getAccessSecret tells it to the test of an API that checks tokens with it.
+func (s *Server) getAccessSecret(w http.ResponseWriter, _ *http.Request) {
+	key := s.mint.access.current()
+	if key.Algorithm != HS256 {
+		writeControl(w, http.StatusNotFound, controlError{"testserver: no secret signs access tokens"})
+		return
+	}
+	writeControl(w, http.StatusOK, map[string]string{"kid": key.ID, "alg": string(key.Algorithm), "k": encode64(key.Secret)})
 }
 
 // issuerJSON is what an issuer may have of its own; the rest is as this

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -180,6 +181,22 @@ func (s *Server) discoveryRoutes(mux *http.ServeMux) {
 
 // RotateKeys signs with a new key from now on. Tokens that older keys signed
 // are good until they expire, and so long are those keys published.
-func (s *Server) RotateKeys() error {
-	return s.mint.ring.rotate(context.Background(), s.now())
+func (s *Server) RotateKeys() error { return s.rotateKeys(true) }
+
+// ReplaceKeys does so, too, and unpublishes the old ones at once, as after a
+// key was lost: whatever they signed is void.
+func (s *Server) ReplaceKeys() error { return s.rotateKeys(false) }
+
+func (s *Server) rotateKeys(overlap bool) error {
+	for _, r := range s.mint.rings() {
+		if err := r.rotate(context.Background(), s.now(), overlap); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AccessSecret is the one that signs access tokens now; nil unless HS256 does.
+func (s *Server) AccessSecret() []byte {
+	return bytes.Clone(s.mint.access.current().Secret)
 }

@@ -21,11 +21,33 @@ func (s *Server) Resign(token, typ, issuer string) string {
 		panic(err)
 	}
 	t.Header["typ"], c.Issuer = typ, issuer
-	signed, err := t.SignedString(s.mint.ring.current().signer)
+	signed, err := t.SignedString(s.mint.access.current().signing())
 	if err != nil {
 		panic(err)
 	}
 	return signed
+}
+
+// SignedElsewhere are an access token's claims under the server's other keys,
+// as its own access tokens name theirs: that of the ID tokens, and the secret of
+// the refresh tokens.
+func (s *Server) SignedElsewhere(token string) (byIDKey, byRefreshSecret string) {
+	var c claims
+	t, _, err := jwt.NewParser().ParseUnverified(token, &c)
+	if err != nil {
+		panic(err)
+	}
+	under := func(alg Algorithm, id string, key any) string {
+		j := jwt.NewWithClaims(alg.method(), c)
+		j.Header["typ"], j.Header["kid"] = accessType, id
+		signed, err := j.SignedString(key)
+		if err != nil {
+			panic(err)
+		}
+		return signed
+	}
+	pair := s.mint.ring.current()
+	return under(pair.Algorithm, pair.ID, pair.signing()), under(HS256, t.Header["kid"].(string), s.mint.Refresh)
 }
 
 // Child derives the refresh token that follows parent, for a fixed row.

@@ -1,16 +1,9 @@
 package testserver
 
 import (
+	"bytes"
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -18,59 +11,19 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Algorithm names how access tokens and ID tokens are signed (RFC 7518 3.1,
-// RFC 8037 3.1).
-type Algorithm string
-
-// The algorithms. The zero Algorithm is ES256, whose keys take no time to make.
+// A ring is one document, so that a rotation is one step for every process.
+// The secrets of HS256 have a ring of their own, which is never published.
 const (
-	ES256 Algorithm = "ES256"
-	RS256 Algorithm = "RS256"
-	EdDSA Algorithm = "EdDSA"
-)
-
-func (a Algorithm) method() jwt.SigningMethod {
-	switch a {
-	case RS256:
-		return jwt.SigningMethodRS256
-	case EdDSA:
-		return jwt.SigningMethodEdDSA
-	}
-	return jwt.SigningMethodES256
-}
-
-// generate makes a private key.
-func (a Algorithm) generate() (crypto.Signer, error) {
-	switch a {
-	case RS256:
-		return rsa.GenerateKey(rand.Reader, minRSA)
-	case EdDSA:
-		_, key, err := ed25519.GenerateKey(rand.Reader)
-		return key, err
-	}
-	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-}
-
-// signingKey is one key of the ring as it is kept.
-type signingKey struct {
-	ID        string    `json:"kid"`
-	Algorithm Algorithm `json:"alg"`
-	PKCS8     []byte    `json:"pkcs8"`
-	Retired   time.Time `json:"retired,omitzero"` // signs nothing since
-
-	signer crypto.Signer
-}
-
-// The ring is one document, so that a rotation is one step for every process.
-const (
-	kindKeys = "keys"
-	ringID   = "signing"
+	kindKeys   = "keys"
+	ringID     = "signing"
+	secretRing = "shared"
 )
 
 // keyring holds the keys that sign tokens. The first signs; the others only
 // verify what they signed before, for as long as a token of theirs may live.
 type keyring struct {
 	docs documents
+	id   string
 	alg  Algorithm
 	keep time.Duration // how long a retired key is published
 
@@ -79,48 +32,53 @@ type keyring struct {
 	loaded time.Time // when keys was read
 }
 
-// newKeyring takes the keys that are kept, or makes the first one. Where the
-// algorithm changed between two runs, a key of the new one takes over.
-func newKeyring(ctx context.Context, now time.Time, docs documents, alg Algorithm, keep time.Duration) (*keyring, error) {
-	if alg == "" {
-		alg = ES256
-	}
-	r := &keyring{docs: docs, alg: alg, keep: keep}
-	key, err := newSigningKey(alg)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := putDocument(ctx, docs, now, kindKeys, ringID, []signingKey{key}, time.Time{}); err != nil {
+// newKeyring takes the keys that are kept, or begins with the given one. Where
+// the algorithm changed between two runs, the given one takes over.
+func newKeyring(ctx context.Context, now time.Time, docs documents, id string, first signingKey, keep time.Duration) (*keyring, error) {
+	r := &keyring{docs: docs, id: id, alg: first.Algorithm, keep: keep}
+	if _, err := putDocument(ctx, docs, now, kindKeys, id, []signingKey{first}, time.Time{}); err != nil {
 		return nil, err
 	}
 	if err := r.load(ctx, now); err != nil {
 		return nil, err
 	}
-	if r.current().Algorithm != alg {
-		return r, r.rotate(ctx, now)
+	if r.current().Algorithm != r.alg {
+		return r, r.take(ctx, now, first, true)
 	}
 	return r, nil
 }
 
-func newSigningKey(alg Algorithm) (signingKey, error) {
-	signer, err := alg.generate()
-	if err != nil {
-		return signingKey{}, fmt.Errorf("testserver: making a signing key: %w", err)
+// rings are those of a server: the one that signs ID tokens, and the one that
+// signs access tokens, which is another one only where a secret signs them.
+func rings(ctx context.Context, cfg Config, docs documents, now time.Time) (ids, access *keyring, err error) {
+	alg := cfg.SigningAlgorithm
+	if alg == "" || alg == HS256 {
+		alg = ES256
 	}
-	encoded, err := x509.MarshalPKCS8PrivateKey(signer)
+	key, err := newSigningKey(alg)
 	if err != nil {
-		return signingKey{}, fmt.Errorf("testserver: encoding a signing key: %w", err)
+		return nil, nil, err
 	}
-	id, err := thumbprintOf(signer.Public())
-	if err != nil {
-		return signingKey{}, err
+	if ids, err = newKeyring(ctx, now, docs, ringID, key, cfg.AccessTTL); err != nil || cfg.SigningAlgorithm != HS256 {
+		return ids, ids, err
 	}
-	return signingKey{ID: id, Algorithm: alg, PKCS8: encoded, signer: signer}, nil
+	given := cfg.AccessSecret
+	if len(given) == 0 {
+		given = random(minSecret)
+	}
+	secret := newSecretKey(bytes.Clone(given))
+	if access, err = newKeyring(ctx, now, docs, secretRing, secret, cfg.AccessTTL); err != nil {
+		return nil, nil, err
+	}
+	if len(cfg.AccessSecret) > 0 && !bytes.Equal(access.current().Secret, given) {
+		err = access.take(ctx, now, secret, true)
+	}
+	return ids, access, err
 }
 
 // load reads what is kept: another process may have rotated.
 func (r *keyring) load(ctx context.Context, now time.Time) error {
-	data, err := r.docs.get(ctx, now, kindKeys, ringID)
+	data, err := r.docs.get(ctx, now, kindKeys, r.id)
 	if err != nil {
 		return fmt.Errorf("testserver: reading the signing keys: %w", err)
 	}
@@ -135,7 +93,7 @@ func (r *keyring) load(ctx context.Context, now time.Time) error {
 }
 
 // follow reads the keys again when they have not been read for a second, so
-// that no process goes on signing with a key that another has retired. It
+// that no process goes on using a key that another has retired or dropped. It
 // comes before a session is locked: a store is not read under that lock. Where
 // the store cannot be read now, the keys that are known will do.
 func (r *keyring) follow(ctx context.Context, now time.Time) {
@@ -147,35 +105,19 @@ func (r *keyring) follow(ctx context.Context, now time.Time) {
 	}
 }
 
-// errKeys never quotes what it could not read.
-var errKeys = errors.New("testserver: the signing keys in the database cannot be read")
-
-func decodeKeys(data []byte) ([]signingKey, error) {
-	var keys []signingKey
-	if json.Unmarshal(data, &keys) != nil || len(keys) == 0 {
-		return nil, errKeys
-	}
-	for i := range keys {
-		key, err := x509.ParsePKCS8PrivateKey(keys[i].PKCS8)
-		if err != nil {
-			return nil, errKeys
-		}
-		signer, ok := key.(crypto.Signer)
-		if !ok || !suits(string(keys[i].Algorithm), signer.Public()) {
-			return nil, errKeys
-		}
-		keys[i].signer = signer
-	}
-	return keys, nil
-}
-
-// rotate puts a new key in front. Keys that nothing alive is signed by go.
-func (r *keyring) rotate(ctx context.Context, now time.Time) error {
+// rotate puts a new key in front. The others stay for as long as anything alive
+// is signed by them or, without overlap, not at all.
+func (r *keyring) rotate(ctx context.Context, now time.Time, overlap bool) error {
 	key, err := newSigningKey(r.alg)
 	if err != nil {
 		return err
 	}
-	err = r.docs.update(ctx, now, kindKeys, ringID, func(data []byte) ([]byte, error) {
+	return r.take(ctx, now, key, overlap)
+}
+
+// take is rotate to a given key.
+func (r *keyring) take(ctx context.Context, now time.Time, key signingKey, overlap bool) error {
+	err := r.docs.update(ctx, now, kindKeys, r.id, func(data []byte) ([]byte, error) {
 		old, err := decodeKeys(data)
 		if err != nil {
 			return nil, err
@@ -185,7 +127,7 @@ func (r *keyring) rotate(ctx context.Context, now time.Time) error {
 			if k.Retired.IsZero() {
 				k.Retired = now
 			}
-			if r.published(k, now) {
+			if overlap && r.published(k, now) {
 				next = append(next, k)
 			}
 		}
@@ -209,9 +151,10 @@ func (r *keyring) all() []signingKey {
 
 func (r *keyring) current() signingKey { return r.all()[0] }
 
-// find returns the public key of an id. One that is not known may be new in
-// another process.
+// find returns the key of an id. One that is not known may be new in another
+// process.
 func (r *keyring) find(ctx context.Context, now time.Time, id string) (signingKey, error) {
+	r.follow(ctx, now)
 	for range 2 {
 		for _, k := range r.all() {
 			if k.ID == id && r.published(k, now) {
@@ -230,7 +173,7 @@ func (r *keyring) sign(typ string, c jwt.Claims) (string, error) {
 	key := r.current()
 	t := jwt.NewWithClaims(key.Algorithm.method(), c)
 	t.Header["typ"], t.Header["kid"] = typ, key.ID
-	signed, err := t.SignedString(key.signer)
+	signed, err := t.SignedString(key.signing())
 	if err != nil {
 		return "", fmt.Errorf("testserver: signing a token: %w", err)
 	}
@@ -240,16 +183,16 @@ func (r *keyring) sign(typ string, c jwt.Claims) (string, error) {
 // verify reads a JWT of that type which one of the keys signed. Its times and
 // its audience are the caller's to judge. Errors quote nothing of it.
 func (r *keyring) verify(ctx context.Context, now time.Time, token, typ string, c jwt.Claims) error {
-	p := jwt.NewParser(jwt.WithoutClaimsValidation(),
-		jwt.WithValidMethods([]string{string(ES256), string(RS256), string(EdDSA)}))
+	p := jwt.NewParser(jwt.WithoutClaimsValidation())
 	_, err := p.ParseWithClaims(token, c, func(t *jwt.Token) (any, error) {
 		id, _ := t.Header["kid"].(string)
 		key, err := r.find(ctx, now, id)
-		// The key decides on the algorithm, never the token (RFC 8725 3.1).
+		// The key decides on the algorithm, never the token (RFC 8725 3.1): no
+		// public key is ever taken for a secret.
 		if err != nil || t.Header["typ"] != typ || t.Method.Alg() != string(key.Algorithm) {
 			return nil, errForeign
 		}
-		return key.signer.Public(), nil
+		return key.checking(), nil
 	})
 	if err != nil {
 		return errForeign
@@ -257,7 +200,7 @@ func (r *keyring) verify(ctx context.Context, now time.Time, token, typ string, 
 	return nil
 }
 
-// set is the JSON Web Key Set (RFC 7517 5) of the keys that may still verify
+// set is the JSON Web Key Set (RFC 7517 5) of the key pairs that may still verify
 // something.
 func (r *keyring) set(ctx context.Context, now time.Time) (jwkSet, error) {
 	if err := r.load(ctx, now); err != nil {

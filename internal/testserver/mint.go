@@ -31,8 +31,9 @@ type mint struct {
 	format Format
 	opaque bool // access tokens, too
 	secrets
-	ring *keyring // signs access and ID tokens
-	now  func() time.Time
+	ring   *keyring // signs ID tokens
+	access *keyring // signs access tokens; the same, unless a secret does
+	now    func() time.Time
 }
 
 func newMint(ctx context.Context, cfg Config, docs documents, now func() time.Time) (*mint, error) {
@@ -40,11 +41,28 @@ func newMint(ctx context.Context, cfg Config, docs documents, now func() time.Ti
 	if err != nil {
 		return nil, err
 	}
-	ring, err := newKeyring(ctx, now(), docs, cfg.SigningAlgorithm, cfg.AccessTTL)
+	ids, access, err := rings(ctx, cfg, docs, now())
 	if err != nil {
 		return nil, err
 	}
-	return &mint{issuer: cfg.Issuer, format: cfg.Profile.RefreshFormat, opaque: cfg.Access == OpaqueAccess, secrets: kept, ring: ring, now: now}, nil
+	return &mint{
+		issuer: cfg.Issuer, format: cfg.Profile.RefreshFormat, opaque: cfg.Access == OpaqueAccess,
+		secrets: kept, ring: ids, access: access, now: now,
+	}, nil
+}
+
+// rings lists each one once.
+func (m *mint) rings() []*keyring {
+	if m.access == m.ring {
+		return []*keyring{m.ring}
+	}
+	return []*keyring{m.ring, m.access}
+}
+
+func (m *mint) follow(ctx context.Context, now time.Time) {
+	for _, r := range m.rings() {
+		r.follow(ctx, now)
+	}
 }
 
 // random never fails: crypto/rand ends the program if the system cannot.
@@ -107,7 +125,7 @@ func (m *mint) writeAccess(c claims) (string, error) {
 	if m.opaque {
 		return m.sealAccess(c)
 	}
-	return m.ring.sign(accessType, c)
+	return m.access.sign(accessType, c)
 }
 
 // refreshToken makes the token that follows parent (none: the first of its
@@ -142,7 +160,7 @@ func (m *mint) readAccess(token string) (claims, error) {
 		return m.openAccess(token)
 	}
 	var c claims
-	if err := m.ring.verify(context.Background(), m.now(), token, accessType, &c); err != nil || c.Issuer != m.issuer {
+	if err := m.access.verify(context.Background(), m.now(), token, accessType, &c); err != nil || c.Issuer != m.issuer {
 		return claims{}, errForeign // never err: it may quote the token
 	}
 	return c, nil

@@ -42,7 +42,7 @@ func (s *Server) enterBy(x *exchange, sess session, with start) (Tokens, error) 
 // be there and not when, it was now.
 func (s *Server) enter(ctx context.Context, sess session, with start) (Tokens, error) {
 	now := s.now()
-	s.mint.ring.follow(ctx, now)
+	s.mint.follow(ctx, now)
 	s.retain(ctx, now)
 	sess.created, sess.lastUsed, sess.absolute = now, now, now.Add(s.policy.AbsoluteTTL)
 	sess.id, sess.issuer = cmp.Or(sess.id, newSessionID()), s.path
@@ -148,7 +148,7 @@ func (s *Server) find(ctx context.Context, token string) (redemption, error) {
 // after the commit would lose the session. A refusal that ends the session is
 // a commit, too.
 func (s *Server) redeem(ctx context.Context, r redemption) (tokens Tokens, outcome Outcome, err error) {
-	s.mint.ring.follow(ctx, s.now())
+	s.mint.follow(ctx, s.now())
 	err = s.store.update(ctx, r.sess.id, func(t *tx) error {
 		now := s.now()
 		row, err := t.refreshToken(r.hash)

@@ -49,6 +49,7 @@ type Config struct {
 
 	// SigningAlgorithm is that of access tokens and ID tokens: ES256.
 	SigningAlgorithm Algorithm
+	AccessSecret     []byte // the first secret of HS256, at least 32 bytes; drawn
 	// AutoApprove is a user who signs in and agrees to every authorization and
 	// every device without a page being shown; nobody.
 	AutoApprove string
@@ -142,8 +143,11 @@ func (c Config) check() error {
 	if c.TokenDelay < 0 || !c.Profile.Replay.sound() {
 		fail("TokenDelay and the numbers of the profile must not be negative")
 	}
-	if !slices.Contains([]Algorithm{"", ES256, RS256, EdDSA}, c.SigningAlgorithm) {
+	if !slices.Contains([]Algorithm{"", ES256, RS256, EdDSA, HS256}, c.SigningAlgorithm) {
 		fail("there is no algorithm %q", c.SigningAlgorithm)
+	}
+	if n := len(c.AccessSecret); n > 0 && (c.SigningAlgorithm != HS256 || n < minSecret) {
+		fail("AccessSecret is for HS256 and has at least %d bytes", minSecret)
 	}
 	if c.DeviceInterval < time.Second {
 		fail("DeviceInterval must be at least a second")

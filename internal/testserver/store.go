@@ -71,9 +71,9 @@ type refreshToken struct {
 	expires    time.Time
 	skew       time.Duration // of the reported clock at the issue: one in JWT form tells its times by that clock
 	used       time.Time     // first redeemed; zero before
-	uses       int64     // redeemed so often, replays included
-	accessJTI  string    // of the access token that was issued with it
-	kept       bool      // was read from a store, or written already
+	uses       int64         // redeemed so often, replays included
+	accessJTI  string        // of the access token that was issued with it
+	kept       bool          // was read from a store, or written already
 }
 
 // accessToken is the record of one that was issued. One without a record is
