@@ -9,7 +9,8 @@
 // starve for seconds.
 //
 // The lock file is made if it is missing and never removed. Whoever removes
-// one while it is held lets a second holder in.
+// one while it is held lets a second holder in. A link is not followed: the
+// directory should be one that nobody else can write to.
 package filelock
 
 import (
@@ -27,6 +28,9 @@ var (
 	// ErrUnsupported means that the system, or the file system that the
 	// path is on, has no locks (NFS without its lock daemon, for one).
 	ErrUnsupported = errors.New("filelock: no file locks here; choose a directory on a local disk")
+	// ErrUnsafe means that what is at the path is no lock file: a link, a
+	// pipe, or a file with a second name, by which other locks would be met.
+	ErrUnsafe = errors.New("filelock: this is no plain file with one name")
 	// ErrReleased is what [Lock.Extend] returns after Release.
 	ErrReleased = errors.New("filelock: the lock was released")
 )
@@ -152,9 +156,18 @@ func wait(ctx context.Context, path string, end func()) (*Lock, error) {
 // O_CLOEXEC, so no program started meanwhile inherits the lock.
 func acquire(path string, block bool) (*os.File, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|openPlainly, 0o600)
 		if err != nil {
+			if info, e := os.Lstat(path); e == nil && !info.Mode().IsRegular() {
+				return nil, fmt.Errorf("%w: %s (%w)", ErrUnsafe, path, err)
+			}
 			return nil, fmt.Errorf("filelock: opening the lock file: %w", err)
+		}
+		// Before the lock as well: whoever waits for a stranger's lock may
+		// wait for ever.
+		if _, err := current(f, path); err != nil {
+			_ = f.Close()
+			return nil, err
 		}
 		if err := lockFile(f, block); err != nil {
 			_ = f.Close()
@@ -162,20 +175,35 @@ func acquire(path string, block bool) (*os.File, error) {
 		}
 		// Someone may have removed the file while this waited, and a lock
 		// on a file without a name excludes nobody who comes later.
-		if current(f, path) {
+		same, err := current(f, path)
+		if same && err == nil {
 			return f, nil
 		}
 		_ = release(f)
+		if err != nil {
+			return nil, err
+		}
 	}
 }
 
-func current(f *os.File, path string) bool {
+// current tells whether f is what path names. Its error says that path names
+// what is no lock file.
+func current(f *os.File, path string) (bool, error) {
 	mine, err := f.Stat()
 	if err != nil {
-		return false
+		return false, nil
 	}
-	named, err := os.Stat(path)
-	return err == nil && os.SameFile(mine, named)
+	if !mine.Mode().IsRegular() || names(mine) > 1 {
+		return false, fmt.Errorf("%w: %s", ErrUnsafe, path)
+	}
+	named, err := os.Lstat(path)
+	if err != nil {
+		return false, nil
+	}
+	if !named.Mode().IsRegular() {
+		return false, fmt.Errorf("%w: %s", ErrUnsafe, path)
+	}
+	return os.SameFile(mine, named), nil
 }
 
 // release unlocks before it closes: closing alone would leave the lock with a

@@ -3,10 +3,15 @@ package filelock
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/windows"
 )
+
+const openPlainly = 0
+
+func names(fs.FileInfo) uint64 { return 1 }
 
 // region is the one byte that is locked. A lock of Windows keeps others from
 // reading and writing what it covers, so it lies far behind the few bytes that

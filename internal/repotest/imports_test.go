@@ -22,7 +22,7 @@ var layers = []repotest.Layer{
 
 	{Dir: "tokensource", Theirs: []string{"golang.org/x/sync/singleflight"},
 		Why: "the session stands below everything else: imports run login -> client -> transport -> tokensource"},
-	{Dir: "tokensource/internal/sealedfile", Ours: []string{"tokensource"}, Theirs: []string{"golang.org/x/sys/..."},
+	{Dir: "tokensource/internal/sealedfile", Ours: []string{"tokensource", "internal/filelock"}, Theirs: []string{"golang.org/x/sys/..."},
 		Why: "a file sealed under a key, for stores; where the key comes from is their business"},
 	{Dir: "tokensource/keyringstore", Ours: []string{"tokensource", "tokensource/internal/sealedfile", "internal/filelock"},
 		Theirs: []string{"github.com/zalando/go-keyring/...", "github.com/godbus/dbus/v5", "golang.org/x/sys/..."},

@@ -41,7 +41,7 @@ func TestNoPackageHasStateOfItsOwn(t *testing.T) {
 
 // maySleep lists files that sleep on the wall clock.
 var maySleep = map[string]string{
-	"tokensource/internal/sealedfile/file_windows.go": "Windows tells nobody when a reader closes the file that a rename replaces",
+	"tokensource/internal/sealedfile/file_patient.go": "Windows tells nobody when a reader closes the file that a rename replaces",
 	"tokensource/keyringstore/support_test.go":        "another process gives no signal",
 	"tokensource/keyringstore/process_test.go":        "kills at random times, which is what the time is for",
 	"tokensource/window_test.go":                      "a helper that is called inside bubbles",

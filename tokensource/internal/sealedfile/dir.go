@@ -2,13 +2,12 @@ package sealedfile
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 )
 
 // Dir returns the directory sub of base, which it makes if it is missing, and
-// sees to it that nobody else can write there. An empty base is the state
+// sees to it that nobody else can enter it. An empty base is the state
 // directory of the user, found in the user database: HOME and the XDG
 // variables differ between the shells, services and cron jobs of one user,
 // and two directories would mean two locks over one session.
@@ -25,20 +24,54 @@ func Dir(base, sub string) (string, error) {
 	}
 	path := filepath.Join(base, sub)
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return "", fmt.Errorf("sealedfile: making the directory: %w", err)
+		return "", Explain(fmt.Errorf("sealedfile: making the directory: %w", err), path)
 	}
-	info, err := os.Lstat(path)
+	root, err := openDir(path)
 	if err != nil {
-		return "", fmt.Errorf("sealedfile: %w", err)
+		return "", err
 	}
-	return path, private(path, info)
+	return path, root.Close()
 }
 
-// private checks the directory itself and what it is made of; a link could be
-// turned to another place between two calls.
-func private(path string, info fs.FileInfo) error {
-	if !info.IsDir() {
-		return fmt.Errorf("sealedfile: %s is no directory", path)
+// Check sees to it that dir is still this user's alone, for what is done in it
+// by others than this package.
+func Check(dir string) error {
+	root, err := openDir(dir)
+	if err != nil {
+		return err
 	}
-	return owned(path, info)
+	return root.Close()
+}
+
+// openDir opens a directory that must be this user's alone, for what is done in
+// it next. It looks at the path and at what it has opened: a link could be put
+// there, or be turned to another place, between two calls.
+func openDir(path string) (*os.Root, error) {
+	named, err := os.Lstat(path)
+	if err != nil {
+		// Not with %w: a directory that is gone (an unmounted home) does not
+		// mean that there is no record.
+		return nil, Explain(fmt.Errorf("sealedfile: looking at the directory: %s: %w", path, hidden{err}), path)
+	}
+	if !named.IsDir() {
+		return nil, refuse(path, "is no directory", "remove it, or set Config.Dir")
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, Explain(fmt.Errorf("sealedfile: opening the directory: %w", hidden{err}), path)
+	}
+	opened, err := root.Stat(".")
+	switch {
+	case err != nil:
+		err = Explain(fmt.Errorf("sealedfile: opening the directory: %w", hidden{err}), path)
+	case !os.SameFile(named, opened):
+		err = refuse(path, "was replaced while it was opened", "see who can write to the directory above it")
+	default:
+		err = owned(path, opened, 0o700)
+	}
+	if err != nil {
+		_ = root.Close()
+		return nil, err
+	}
+	return root, nil
 }

@@ -30,7 +30,7 @@ func TestDirIsMadeForItsOwnerAloneAndRefusedOtherwise(t *testing.T) {
 
 	require.NoError(t, os.Symlink(base, filepath.Join(base, "link")))
 	_, err = sealedfile.Dir(base, "link")
-	require.ErrorContains(t, err, "no directory")
+	require.ErrorContains(t, err, "is no directory")
 
 	if os.Getuid() == 0 {
 		require.NoError(t, os.Mkdir(filepath.Join(base, "theirs"), 0o700))

@@ -7,11 +7,13 @@ import (
 	"os"
 )
 
-func rename(from, to string) error { return os.Rename(from, to) }
+func rename(root *os.Root, from, to string) error { return root.Rename(from, to) }
+
+func busy(error) bool { return false }
 
 // syncDir makes a rename durable.
-func syncDir(path string) error {
-	d, err := os.Open(path)
+func syncDir(root *os.Root) error {
+	d, err := root.Open(".")
 	if err != nil {
 		return err
 	}

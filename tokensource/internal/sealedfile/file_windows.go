@@ -3,22 +3,20 @@ package sealedfile
 import (
 	"errors"
 	"os"
-	"time"
+	"path/filepath"
 
 	"golang.org/x/sys/windows"
 )
 
-// rename tries for up to two seconds: Windows refuses to replace a file that a
-// reader, or a virus scanner, has open just now.
-func rename(from, to string) error {
-	for end := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		err := os.Rename(from, to)
-		busy := errors.Is(err, windows.ERROR_ACCESS_DENIED) || errors.Is(err, windows.ERROR_SHARING_VIOLATION)
-		if !busy || time.Now().After(end) {
-			return err
-		}
-	}
+// rename goes by the paths, as MoveFileEx does: what Root.Rename asks of the
+// kernel is not known to every file system.
+func rename(root *os.Root, from, to string) error {
+	return os.Rename(filepath.Join(root.Name(), from), filepath.Join(root.Name(), to))
+}
+
+func busy(err error) bool {
+	return errors.Is(err, windows.ERROR_ACCESS_DENIED) || errors.Is(err, windows.ERROR_SHARING_VIOLATION)
 }
 
 // syncDir does nothing: Windows denies a directory's handle the flush.
-func syncDir(string) error { return nil }
+func syncDir(*os.Root) error { return nil }

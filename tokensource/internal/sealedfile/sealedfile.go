@@ -1,29 +1,29 @@
 // Package sealedfile keeps one record of a store in one file, sealed with
-// AES-256-GCM under a key that lies elsewhere. [Seal] and [Parse] are the
-// format, [Read] and [Replace] the file, [Dir] the directory it is in.
+// AES-256-GCM under a key that lies elsewhere, or by name in the clear. [Seal]
+// and [Parse] are the format, [Read] and [Replace] the file, [Dir] the
+// directory it is in.
 //
 // A file is replaced, never changed: who reads it without a lock finds the old
 // record or the new one, whole. Writers exclude each other by a lock of theirs.
+//
+// Each reading and each writing opens the directory first and sees to it that
+// it is this user's alone, as it was when the program started; then the file is
+// opened in that directory and nowhere else.
 package sealedfile
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 )
 
 // The layout, in bytes from the start; numbers are big-endian:
 //
-//	 0   8  magic
+//	 0   8  magic: pawlseal, or pawlopen where the record is in the clear
 //	 8   1  format
 //	 9   7  zero
 //	16   8  write counter
@@ -33,8 +33,10 @@ import (
 //
 // The additional data is all that precedes the nonce, and the session's key:
 // a file that is renamed, or whose counter is raised by hand, does not open.
+// In the clear the tag is a check sum over the same.
 const (
 	magic      = "pawlseal"
+	plainMagic = "pawlopen"
 	format     = 1
 	headerSize = 32
 	nonceSize  = 12
@@ -63,79 +65,15 @@ var (
 	ErrDamaged = errors.New("sealedfile: the file is damaged")
 	// ErrOtherKey: the file is sealed under another key.
 	ErrOtherKey = errors.New("sealedfile: the file is sealed under another key")
+	// ErrPlain: the file is in the clear, and the key is one that seals.
+	ErrPlain = errors.New("sealedfile: the file is in the clear, not sealed")
+	// ErrSealed: the file is sealed, and the key is [Plain].
+	ErrSealed = errors.New("sealedfile: the file is sealed, not in the clear")
 	// ErrNewer: a later version of the library wrote the file.
 	ErrNewer = errors.New("sealedfile: the file was written by a newer version of pawl")
 	// ErrTooLong: the record exceeds [MaxData].
 	ErrTooLong = fmt.Errorf("sealedfile: the record is longer than %d bytes", MaxData)
 )
-
-// Key is the 256-bit key that a file is sealed under. No way of printing it
-// shows it. The zero Key holds none.
-type Key struct {
-	// The 32 bytes. fmt prints unexported fields in spite of Format, but of a
-	// pointer to a string it prints the address; of one to an array, with a
-	// verb that does not fit, the array.
-	p *string
-}
-
-// NewKey draws a random key.
-func NewKey() Key {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // it never fails: crypto/rand ends the program first
-	text := string(b[:])
-	return Key{p: &text}
-}
-
-// KeyOf returns the key with the given 32 bytes, which it copies.
-func KeyOf(raw []byte) (Key, error) {
-	if len(raw) != 32 {
-		return Key{}, fmt.Errorf("sealedfile: the key has %d bytes, not 32", len(raw))
-	}
-	text := string(raw)
-	return Key{p: &text}, nil
-}
-
-// IsZero reports whether k holds no key.
-func (k Key) IsZero() bool { return k.p == nil }
-
-// Equal reports whether both are the same key.
-func (k Key) Equal(other Key) bool {
-	if k.p == nil || other.p == nil {
-		return k.p == other.p
-	}
-	return hmac.Equal([]byte(*k.p), []byte(*other.p))
-}
-
-// AppendTo appends the bytes of the key to b, for the keyring.
-func (k Key) AppendTo(b []byte) []byte { return append(b, *k.p...) }
-
-// Format prints a placeholder for every verb.
-func (k Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("sealedfile.Key([redacted])")) }
-
-// LogValue returns a placeholder.
-func (k Key) LogValue() slog.Value { return slog.StringValue("[redacted]") }
-
-// MarshalText returns a placeholder.
-func (k Key) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
-
-// id tells keys apart in a header without telling anything about them.
-func (k Key) id() [8]byte {
-	mac := hmac.New(sha256.New, []byte(*k.p))
-	mac.Write([]byte("pawl sealed file key id 1"))
-	return [8]byte(mac.Sum(nil))
-}
-
-func (k Key) aead() cipher.AEAD {
-	block, err := aes.NewCipher([]byte(*k.p))
-	if err != nil {
-		panic("sealedfile: bug: " + err.Error()) // only for a wrong length
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic("sealedfile: bug: " + err.Error()) // only for a wrong block size
-	}
-	return aead
-}
 
 // Record is what a file holds.
 type Record struct {
@@ -156,7 +94,7 @@ func Seal(k Key, session tokensource.Key, r Record) ([]byte, error) {
 	}
 	size := (overhead + len(r.Data) + pageSize - 1) / pageSize * pageSize
 	raw := make([]byte, headerSize, size)
-	copy(raw, magic)
+	copy(raw, k.magic())
 	raw[8] = format
 	binary.BigEndian.PutUint64(raw[16:], r.Counter)
 	id := k.id()
@@ -188,7 +126,7 @@ type Sealed struct {
 // Parse reads the header of raw, which it keeps. Its errors match ErrDamaged
 // or ErrNewer.
 func Parse(raw []byte) (*Sealed, error) {
-	if len(raw) < 9 || string(raw[:8]) != magic || raw[8] == 0 {
+	if len(raw) < 9 || string(raw[:8]) != magic && string(raw[:8]) != plainMagic || raw[8] == 0 {
 		return nil, ErrDamaged
 	}
 	if raw[8] > format {
@@ -204,8 +142,18 @@ func Parse(raw []byte) (*Sealed, error) {
 	return &Sealed{Counter: counter, raw: raw}, nil
 }
 
-// Open returns the record. Its errors match ErrOtherKey or ErrDamaged.
+// Plain tells whether the record is in the clear.
+func (s *Sealed) Plain() bool { return string(s.raw[:8]) == plainMagic }
+
+// Open returns the record. Its errors match ErrOtherKey or ErrDamaged, which
+// mean that k never opens it, or ErrPlain or ErrSealed.
 func (s *Sealed) Open(k Key, session tokensource.Key) (Record, error) {
+	switch {
+	case s.Plain() && !k.plain():
+		return Record{}, ErrPlain
+	case k.plain() && !s.Plain():
+		return Record{}, ErrSealed
+	}
 	if id := k.id(); !bytes.Equal(s.raw[24:32], id[:]) {
 		return Record{}, ErrOtherKey
 	}
