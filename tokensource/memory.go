@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -35,7 +36,10 @@ func (m *MemoryStore) entry(key Key) *memoryEntry {
 }
 
 // Load returns the record under key.
-func (m *MemoryStore) Load(_ context.Context, key Key) (Version, []byte, error) {
+func (m *MemoryStore) Load(ctx context.Context, key Key) (Version, []byte, error) {
+	if ctx.Err() != nil {
+		return Version{}, nil, context.Cause(ctx)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.entry(key)
@@ -46,7 +50,13 @@ func (m *MemoryStore) Load(_ context.Context, key Key) (Version, []byte, error) 
 }
 
 // Swap replaces the record of version old.
-func (m *MemoryStore) Swap(_ context.Context, key Key, old, new Version, data []byte) error {
+func (m *MemoryStore) Swap(ctx context.Context, key Key, old, new Version, data []byte) error {
+	if new == (Version{}) {
+		return errors.New("tokensource: the new version of a record must not be zero")
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.entry(key)
@@ -59,25 +69,41 @@ func (m *MemoryStore) Swap(_ context.Context, key Key, old, new Version, data []
 
 // Lock waits for the lease of key.
 func (m *MemoryStore) Lock(ctx context.Context, key Key) (Lease, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	m.mu.Lock()
 	e := m.entry(key)
 	m.mu.Unlock()
 	select {
 	case e.lock <- struct{}{}:
-		return &memoryLease{lock: e.lock}, nil
+		return &memoryLease{lock: e.lock, over: make(chan struct{})}, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 }
 
+var errReleased = errors.New("tokensource: the lease was released")
+
 type memoryLease struct {
 	lock chan struct{}
 	once sync.Once
+	over chan struct{} // closed by Release
 }
 
-func (l *memoryLease) Extend(context.Context, time.Duration) error { return nil }
+func (l *memoryLease) Extend(context.Context, time.Duration) error {
+	select {
+	case <-l.over:
+		return errReleased
+	default:
+		return nil
+	}
+}
 
 func (l *memoryLease) Release() error {
-	l.once.Do(func() { <-l.lock })
+	l.once.Do(func() {
+		close(l.over)
+		<-l.lock
+	})
 	return nil
 }

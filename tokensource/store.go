@@ -51,7 +51,10 @@ type Version [16]byte
 
 // Store keeps records: opaque bytes under a key. Its methods are safe for
 // concurrent use, by goroutines and by processes. An error of a store means
-// "try again"; one that means more is an [*Error].
+// "try again"; one that means more is an [*Error]. With a context that has
+// ended, a method does nothing and returns an error that matches its cause.
+//
+// Package storetest tests a store against this contract.
 type Store interface {
 	// Load returns the last record swapped in, and its version. It takes no
 	// lock that a refresh could hold, and never waits for one. Where there
@@ -60,11 +63,11 @@ type Store interface {
 
 	// Swap replaces the record of version old with data of version new,
 	// atomically, whether or not a lease is held; old is zero where there
-	// must be no record. It returns nil only when data would survive a
-	// crash of this process (and, where the store promises it, of the
-	// machine). An error that matches [ErrConflict] means that nothing was
-	// written; any other error leaves open whether it was. Swap does not
-	// keep data.
+	// must be no record, and new never is. It returns nil only when data
+	// would survive a crash of this process (and, where the store promises
+	// it, of the machine). An error that matches [ErrConflict] means that
+	// nothing was written; any other error leaves open whether it was. Swap
+	// does not keep data.
 	Swap(ctx context.Context, key Key, old, new Version, data []byte) error
 
 	// Lock returns the one lease that exists for key among all processes
@@ -76,7 +79,8 @@ type Store interface {
 // Lease is the right to refresh a session.
 type Lease interface {
 	// Extend makes the store confirm that nobody else gets the lease for d
-	// from now. An error means that the lease may be lost.
+	// from now. An error means that the lease may be lost; after Release
+	// it always is.
 	Extend(ctx context.Context, d time.Duration) error
 	// Release gives the lease up. Releasing a lost lease is no error.
 	Release() error

@@ -43,7 +43,8 @@ func TestNoPackageHasStateOfItsOwn(t *testing.T) {
 var maySleep = map[string]string{
 	"tokensource/internal/sealedfile/file_patient.go": "Windows tells nobody when a reader closes the file that a rename replaces",
 	"tokensource/keyringstore/support_test.go":        "another process gives no signal",
-	"tokensource/keyringstore/process_test.go":        "kills at random times, which is what the time is for",
+	"tokensource/storetest/kill.go":                   "kills at random times, which is what the time is for",
+	"tokensource/storetest/process.go":                "a turn with the lease takes longer than to ask for the next",
 	"tokensource/window_test.go":                      "a helper that is called inside bubbles",
 	"tokensource/simulation_test.go":                  "helpers that are called inside bubbles",
 	"tokensource/simprocess_test.go":                  "helpers that are called inside bubbles",

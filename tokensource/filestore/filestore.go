@@ -70,6 +70,9 @@ func (s *Store) path(key tokensource.Key, ext string) string {
 
 // Load returns the last record swapped in. It takes no lock.
 func (s *Store) Load(ctx context.Context, key tokensource.Key) (tokensource.Version, []byte, error) {
+	if ctx.Err() != nil {
+		return tokensource.Version{}, nil, context.Cause(ctx)
+	}
 	k, err := s.sealingKey(ctx)
 	if err != nil {
 		return tokensource.Version{}, nil, err

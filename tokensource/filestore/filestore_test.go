@@ -15,7 +15,7 @@ import (
 	"github.com/seed-9a12f4e2/pawl/tokensource/filestore"
 )
 
-// What every store does is tested beside the keyring store.
+// What every store does is tested in contract_test.go.
 
 var (
 	key  = tokensource.NewKey("https://as.example", "test", "a")

@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
-	"github.com/seed-9a12f4e2/pawl/tokensource/filestore"
 	"github.com/seed-9a12f4e2/pawl/tokensource/keyringstore"
 )
 
@@ -155,68 +154,13 @@ func (r *ring) open(t testing.TB, configs ...keyringstore.Config) []*keyringstor
 	return stores
 }
 
-// kinds are the stores that share one contract. Those with processes can be
-// opened by another process as well.
-var kinds = []struct {
-	name      string
-	processes bool
-	real      bool // needs a real keyring
-}{
-	{name: "memory"},
-	{name: "fake keyring"},
-	{name: "fake keyring sealed"},
-	{name: "file", processes: true},
-	{name: "keyring", processes: true, real: true},
-	{name: "sealed", processes: true, real: true},
-}
-
-// fileKey is the key of the file store of every process.
-func fileKey(context.Context) ([]byte, error) { return []byte("0123456789abcdef0123456789abcdef"), nil }
-
-// openKind opens a store that processes can share; a process calls it with
-// the directory of its parent.
-func openKind(name, dir string) (tokensource.Store, error) {
-	switch name {
-	case "file":
-		return filestore.New(filestore.Config{Dir: dir, Key: fileKey})
-	case "keyring":
-		return keyringstore.New(keyringstore.Config{Dir: dir, Service: "pawl-test"})
-	case "sealed":
-		return keyringstore.New(keyringstore.Config{Dir: dir, Service: "pawl-test", Sealed: true})
+// openKind opens the store in the way that processes share.
+func openKind(kind, dir string) (*keyringstore.Store, error) {
+	switch kind {
+	case "keyring", "sealed":
+		return keyringstore.New(keyringstore.Config{Dir: dir, Service: "pawl-test", Sealed: kind == "sealed"})
 	}
-	return nil, fmt.Errorf("no store %q", name)
-}
-
-// openStore opens a store of any kind for one process.
-func openStore(t *testing.T, name, dir string) tokensource.Store {
-	t.Helper()
-	switch name {
-	case "memory":
-		return tokensource.NewMemoryStore()
-	case "fake keyring":
-		return newRing().open(t, keyringstore.Config{})[0]
-	case "fake keyring sealed":
-		return newRing().open(t, keyringstore.Config{Sealed: true})[0]
-	}
-	store, err := openKind(name, dir)
-	require.NoError(t, err)
-	return store
-}
-
-// eachKind runs f for each kind of store, those with processes only if so
-// asked.
-func eachKind(t *testing.T, processes bool, f func(t *testing.T, name string)) {
-	for _, k := range kinds {
-		if processes && !k.processes {
-			continue
-		}
-		t.Run(k.name, func(t *testing.T) {
-			if k.real {
-				needKeyring(t)
-			}
-			f(t, k.name)
-		})
-	}
+	return nil, fmt.Errorf("no store %q", kind)
 }
 
 // eventually polls: another process gives no signal.
