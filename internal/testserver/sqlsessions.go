@@ -6,7 +6,12 @@ import (
 	"time"
 )
 
-func (s *sqlStore) on(ctx context.Context) conn { return conn{ctx, s.db} }
+func (s *sqlStore) on(ctx context.Context) conn {
+	if s.statements != nil {
+		return conn{ctx, s.statements.outside()}
+	}
+	return conn{ctx, s.db}
+}
 
 func (s *sqlStore) documents() documents { return sqlDocuments{s} }
 

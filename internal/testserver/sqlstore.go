@@ -45,8 +45,9 @@ func (d SQLDialect) options() *sql.TxOptions {
 // one row of bulk. So nobody who holds a session waits for another one, and
 // SQLite never has to make a writer of a reader, which it refuses under load.
 type sqlStore struct {
-	db      *sql.DB
-	dialect SQLDialect
+	db         *sql.DB
+	dialect    SQLDialect
+	statements *statements // nil: each is sent as its text
 }
 
 var _ Store = (*sqlStore)(nil)
@@ -63,6 +64,9 @@ func OpenSQL(ctx context.Context, db *sql.DB, dialect SQLDialect) (Store, error)
 	// that is told it exists finds it at the next try.
 	for range 5 {
 		if err = s.inTx(ctx, func(c conn) error { return c.script(text) }); err == nil {
+			if dialect == SQLite {
+				s.statements = &statements{db: db}
+			}
 			return s, nil
 		}
 	}
@@ -71,11 +75,18 @@ func OpenSQL(ctx context.Context, db *sql.DB, dialect SQLDialect) (Store, error)
 
 // inTx runs fn in a transaction, which is committed if fn returns nil.
 func (s *sqlStore) inTx(ctx context.Context, fn func(conn) error) error {
+	if s.statements != nil {
+		s.statements.parse(ctx)
+	}
 	t, err := s.db.BeginTx(ctx, s.dialect.options())
 	if err != nil {
 		return fmt.Errorf("testserver: beginning a transaction: %w", err)
 	}
-	if err := fn(conn{ctx, t}); err != nil {
+	c := conn{ctx, t}
+	if s.statements != nil {
+		c.db = s.statements.within(t)
+	}
+	if err := fn(c); err != nil {
 		_ = t.Rollback() // err says more
 		return err
 	}
@@ -88,11 +99,7 @@ func (s *sqlStore) inTx(ctx context.Context, fn func(conn) error) error {
 // conn is a transaction or the database, with the context to ask it in.
 type conn struct {
 	ctx context.Context
-	db  interface {
-		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	}
+	db  querier
 }
 
 // exec returns the number of rows that were changed.

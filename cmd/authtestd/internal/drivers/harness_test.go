@@ -117,16 +117,25 @@ func (p place) serve(tb testing.TB, profile string, change func(*testserver.Conf
 // everywhere runs a test over each place.
 func everywhere(t *testing.T, test func(t *testing.T, p place)) {
 	t.Helper()
-	for _, kind := range places() {
-		t.Run(kind, func(t *testing.T) { test(t, fresh(t, kind)) })
-	}
+	each(t, places(), test)
 }
 
 // shared runs a test over the places that processes can share.
 func shared(t *testing.T, test func(t *testing.T, p place)) {
 	t.Helper()
-	for _, kind := range places()[1:] {
-		t.Run(kind, func(t *testing.T) { test(t, fresh(t, kind)) })
+	each(t, places()[1:], test)
+}
+
+// each runs beside all other tests: each place is the test's own, and SQLite
+// has work for one processor only.
+func each(t *testing.T, kinds []string, test func(t *testing.T, p place)) {
+	t.Helper()
+	t.Parallel()
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			test(t, fresh(t, kind))
+		})
 	}
 }
 

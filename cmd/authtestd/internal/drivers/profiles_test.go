@@ -17,19 +17,21 @@ import (
 // shows as another outcome somewhere down the walk, and two live tokens on one
 // branch as an error of the index.
 func TestEveryProfileDoesTheSameWhereverTheSessionIsKept(t *testing.T) {
-	want := make(map[string][]string) // the walks in memory, which come first
-	everywhere(t, func(t *testing.T, p place) {
+	profiles := append(testserver.Profiles(), testserver.Profile{
+		Name: "siblings until one is used", Replay: testserver.Replay{Mode: testserver.Fork, Window: testserver.Always, CloseOnChildUse: true},
+	})
+	walks := func(t *testing.T, p place) (stories [][]string) {
 		n := p.serve(t, "strict", nil)
-		for _, profile := range append(testserver.Profiles(), testserver.Profile{
-			Name: "siblings until one is used", Replay: testserver.Replay{Mode: testserver.Fork, Window: testserver.Always, CloseOnChildUse: true},
-		}) {
+		for _, profile := range profiles {
 			n.SetProfile(profile)
-			got := walk(t, n)
-			if p.dsn == "" {
-				want[profile.Name] = got
-				continue
-			}
-			assert.Equal(t, want[profile.Name], got, profile.Name)
+			stories = append(stories, walk(t, n))
+		}
+		return stories
+	}
+	want := walks(t, fresh(t, "memory"))
+	shared(t, func(t *testing.T, p place) {
+		for i, got := range walks(t, p) {
+			assert.Equal(t, want[i], got, profiles[i].Name)
 		}
 	})
 }
