@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -21,6 +20,8 @@ type authentication struct {
 	User string    `json:"user"`
 	Time time.Time `json:"time"`
 	ACR  string    `json:"acr"`
+	// Device is what the user calls the device with this browser; empty: nothing.
+	Device string `json:"device,omitempty"`
 	// Version is the user's at the time: it moves on when they are signed out
 	// everywhere, and this ends with all else.
 	Version int64 `json:"version,omitempty"`
@@ -84,7 +85,7 @@ func (s *Server) forgetBrowser(r *http.Request) {
 func (s *Server) browserCookie(value string) *http.Cookie {
 	return &http.Cookie{
 		Name: browserCookie, Value: value, Path: s.path + "/", HttpOnly: true,
-		SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(s.mint.issuer, "https:"),
+		SameSite: http.SameSiteLaxMode, Secure: s.overTLS(),
 	}
 }
 

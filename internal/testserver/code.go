@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"errors"
 	"net/http"
@@ -128,9 +129,11 @@ func badGrant(o Outcome, p *oauthProblem) reply {
 	return problemReply(http.StatusBadRequest, o, p)
 }
 
+// sessionOf is what a code begins. What the user calls the device goes before
+// what the client says of it.
 func sessionOf(g grantedCode, device string) session {
 	return session{
-		id: g.Session, client: g.Client, scope: g.Scope, device: device,
+		id: g.Session, client: g.Client, scope: g.Scope, device: cmp.Or(g.Who.Device, device),
 		user: g.Who.User, authTime: g.Who.Time, acr: g.Who.ACR,
 	}
 }

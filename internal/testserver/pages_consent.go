@@ -63,7 +63,7 @@ func (s *Server) interactionPage(x *exchange) reply {
 		return *refusal
 	}
 	if p.NeedLogin {
-		return s.show(x.r, s.loginView(s.askLogin(p), p.Redirect))
+		return s.show(x.r, s.loginView(s.askLogin(x, p), p.Redirect))
 	}
 	return s.show(x.r, view{
 		name: "consent", outcome: UserAsked, title: "Allow access", user: p.User, ends: p.Redirect,
@@ -76,11 +76,13 @@ func (s *Server) interactionPage(x *exchange) reply {
 
 func nameOf(c *registration) string { return cmp.Or(c.Name, c.ID) }
 
-func (s *Server) askLogin(p *pending) loginData {
-	return loginData{
+func (s *Server) askLogin(x *exchange, p *pending) loginData {
+	d := loginData{
 		Action: s.path + interactionPath, Hidden: []field{{"request", p.ID}}, Client: nameOf(p.Client),
 		Hint: cmp.Or(p.User, p.Hint), Strong: p.NeedACR == acrStrong, CanDeny: true,
 	}
+	s.askDeviceName(x, &d)
+	return d
 }
 
 // interactionAction is what a button on one of the two pages does.
@@ -117,7 +119,7 @@ func (s *Server) interactionAction(x *exchange) reply {
 func (s *Server) logInAndGoOn(x *exchange, p *pending) reply {
 	who, problem, outcome := s.readLogin(x, p.NeedACR)
 	if problem != "" {
-		d := s.askLogin(p)
+		d := s.askLogin(x, p)
 		d.Problem, d.Hint = problem, x.r.PostForm.Get("username")
 		v := s.loginView(d, p.Redirect)
 		v.outcome = outcome
@@ -126,5 +128,6 @@ func (s *Server) logInAndGoOn(x *exchange, p *pending) reply {
 	if err := s.signInBrowser(x.w, x.r, who); err != nil {
 		return s.brokenPage(x.r, err)
 	}
+	s.rememberDevice(x)
 	return redirectReply(LoggedIn, s.path+interactionPath+"?"+url.Values{"request": {p.ID}}.Encode())
 }

@@ -18,6 +18,7 @@ const (
 
 type devicesData struct {
 	Action, User, Since, Done string
+	Name                      string // of the device with this browser
 	Devices                   []deviceRow
 }
 
@@ -60,7 +61,7 @@ func (s *Server) showDevices(x *exchange, who *authentication, done string) repl
 		return s.brokenPage(x.r, err)
 	}
 	now := s.now()
-	d := devicesData{Action: s.path + devicesForm, User: who.User, Since: ago(now, who.Time), Done: done}
+	d := devicesData{Action: s.path + devicesForm, User: who.User, Since: ago(now, who.Time), Done: done, Name: who.Device}
 	for _, sess := range live {
 		row := deviceRow{
 			ID: sess.id, Name: sess.device, Client: sess.client, LastUsed: ago(now, sess.lastUsed),

@@ -22,8 +22,9 @@ type loginData struct {
 	Problem    string
 	Hint       string // the user name to begin with
 	Strong     bool   // a one-time code is asked for, too
-	Device     bool   // so is a name for the device
+	AskDevice  bool   // so is a name for the device
 	DeviceName string
+	Remember   bool // the name, in this browser
 	CanDeny    bool
 	Users      []string // who can go on without a password
 	Previews   []link
@@ -69,7 +70,7 @@ func (s *Server) readLogin(x *exchange, acr string) (a authentication, problem s
 	if acr != acrStrong {
 		acr = acrPassword
 	}
-	return authentication{User: name, Time: s.now(), ACR: acr}, "", LoggedIn
+	return authentication{User: name, Time: s.now(), ACR: acr, Device: deviceName(form)}, "", LoggedIn
 }
 
 func loginProblem(o Outcome) string {
@@ -95,6 +96,7 @@ func previews() map[string]string {
 func (s *Server) loginPage(x *exchange) reply {
 	to := s.ownPath(x.r.FormValue("to"))
 	d := loginData{Action: s.path + signInPath, Hidden: []field{{"to", to}}}
+	s.askDeviceName(x, &d)
 	if x.r.Method != http.MethodPost {
 		d.Problem = previews()[x.r.URL.Query().Get("preview")]
 		for _, name := range slices.Sorted(maps.Keys(previews())) {
@@ -112,6 +114,7 @@ func (s *Server) loginPage(x *exchange) reply {
 	if err := s.signInBrowser(x.w, x.r, who); err != nil {
 		return s.brokenPage(x.r, err)
 	}
+	s.rememberDevice(x)
 	return redirectReply(LoggedIn, to)
 }
 

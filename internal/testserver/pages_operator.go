@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"maps"
 	"net/http"
-	"strings"
 )
 
 // operator is the handler of a page of the dashboard, which may do whatever the
@@ -82,7 +81,7 @@ func (s *Server) keyAction(w http.ResponseWriter, r *http.Request) {
 	}
 	http.SetCookie(w, &http.Cookie{
 		Name: keyCookie, Value: s.keyDigest(), Path: s.path + dashboardPath, HttpOnly: true,
-		SameSite: http.SameSiteStrictMode, Secure: strings.HasPrefix(s.mint.issuer, "https:"),
+		SameSite: http.SameSiteStrictMode, Secure: s.overTLS(),
 	})
 	writePage(w, redirectReply(Done, s.path+dashboardPath))
 }
