@@ -27,7 +27,7 @@ type desk struct {
 // sitDown starts a bus, on which nothing is but what the test puts there.
 func sitDown(t *testing.T, activatable string) *desk {
 	t.Helper()
-	needKeyring(t) // not the keyring, but the programs that come with it
+	needKeyring(t)                       // not the keyring, but the programs that come with it
 	dir, err := os.MkdirTemp("", "desk") // short: the path of a socket has its limit
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })

@@ -136,6 +136,9 @@ func resolve(key tokensource.Key, f file, e *entry) pair {
 	}
 	switch {
 	case f.damaged != nil:
+		// Nor is its key used again: Forget damages the file before it
+		// removes the entry, which may still be under way.
+		p.entry = nil
 		return p.lose(fmt.Errorf("%w: %w", ErrCorrupt, f.damaged))
 	case f.sealed == nil, p.where == Keyring && e.record.Counter >= f.counter():
 		return p

@@ -71,6 +71,7 @@ type Service struct {
 	pending []dbus.ObjectPath // prompts that are shown and not answered
 	serial  int
 	shown   int
+	held    int
 }
 
 // prompt is a dialog that was announced to a client.
@@ -159,6 +160,13 @@ func (s *Service) Shown() int {
 	return s.shown
 }
 
+// Held returns how many calls were held up, or are.
+func (s *Service) Held() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held
+}
+
 // AnswerAll answers the prompts that are open, and returns how many were.
 func (s *Service) AnswerAll(a Answer) int {
 	s.mu.Lock()
@@ -223,6 +231,9 @@ func (s *Service) find(attributes map[string]string) []dbus.ObjectPath {
 func (s *Service) wait() {
 	s.mu.Lock()
 	hold := s.script.Hold
+	if hold != nil {
+		s.held++
+	}
 	s.mu.Unlock()
 	if hold != nil {
 		<-hold
