@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +28,7 @@ var leaseClauses = []clause{
 
 // lockExcludes has goroutines, over two stores, meet in what the lease guards.
 func lockExcludes(ctx context.Context, s *subject) {
-	const goroutines, times = 6, 8
+	const goroutines, times = 6, 4
 	var inside atomic.Int32
 	var all sync.WaitGroup
 	stores := []tokensource.Store{s.store, s.another()}
@@ -44,10 +43,7 @@ func lockExcludes(ctx context.Context, s *subject) {
 				if n := inside.Add(1); n != 1 {
 					s.Errorf("%d hold the lease at once", n)
 				}
-				// Whoever is let in by mistake comes while this takes its time.
-				if _, _, err := stores[i%2].Load(ctx, s.key); err != nil && !errors.Is(err, tokensource.ErrNotFound) {
-					s.Errorf("Load: %v", err)
-				}
+				linger() // whoever is let in by mistake comes now
 				inside.Add(-1)
 				if err := lease.Release(); err != nil {
 					s.Errorf("Release: %v", err)
@@ -78,10 +74,17 @@ func (s *subject) refused(ctx context.Context, store tokensource.Store, why stri
 	s.Helper()
 	short, cancel := context.WithTimeout(ctx, s.moment())
 	defer cancel()
-	lease, err := store.Lock(short, s.key)
-	if err == nil {
-		s.Errorf("Lock succeeded although %s", why)
-		s.release(lease)
+	got := s.await(short, store)
+	timer := time.NewTimer(s.config.patience / 2)
+	defer timer.Stop()
+	select {
+	case g := <-got:
+		if g.err == nil {
+			s.Errorf("Lock succeeded although %s", why)
+			s.release(g.lease)
+		}
+	case <-timer.C:
+		s.Fatal("Lock goes on waiting after its context has ended")
 	}
 }
 
@@ -139,14 +142,15 @@ func lockEnded(ctx context.Context, s *subject) {
 	}
 	s.refused(ctx, other, "it is held, and waited for") // by now all of them wait
 	leave(cause)
-	if !s.within(s.config.patience/2, func() {
-		for _, w := range waiters {
-			g := <-w
+	timer := time.NewTimer(s.config.patience / 2)
+	defer timer.Stop()
+	for _, w := range waiters {
+		select {
+		case g := <-w:
 			s.wantCause("Lock", g.err, cause)
+		case <-timer.C:
+			s.Fatal("Lock goes on waiting after its context has ended")
 		}
-	}) {
-		s.release(first) // lets go whoever waits still
-		s.Fatal("Lock goes on waiting after its context has ended")
 	}
 	s.release(first)
 	s.release(s.lock(ctx, other))

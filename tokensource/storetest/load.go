@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 )
@@ -97,31 +99,38 @@ func loadUnderLease(ctx context.Context, s *subject) {
 	s.release(lease)
 }
 
-// loadInOrder has readers read while a writer writes.
+// loadInOrder has readers read while a writer writes, each record at least
+// once.
 func loadInOrder(ctx context.Context, s *subject) {
-	const records = 30
+	const records = 20
 	ctx, stop := context.WithCancel(ctx)
 	var readers sync.WaitGroup
+	var reads atomic.Int64
 	for _, store := range []tokensource.Store{s.store, s.another()} {
 		readers.Go(func() {
 			var last uint64
-			for ctx.Err() == nil && last < records {
+			for ctx.Err() == nil {
 				n, _, err := current(ctx, store, s.key)
 				if ctx.Err() != nil {
 					return
 				}
 				if err != nil || n < last {
 					s.Errorf("Load while another goroutine swaps: record %d after record %d, error: %v", n, last, err)
+					stop()
 					return
 				}
 				last = n
+				reads.Add(1)
 			}
 		})
 	}
 	for range records {
-		if _, err := increment(ctx, s.store, s.key); err != nil {
+		if _, err := increment(ctx, s.store, s.key); err != nil && ctx.Err() == nil {
 			s.Errorf("incrementing the record: %v", err)
 			break
+		}
+		for enough := reads.Load() + 2; reads.Load() < enough && ctx.Err() == nil; {
+			runtime.Gosched()
 		}
 	}
 	stop()

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"runtime"
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 )
@@ -71,6 +72,7 @@ func increment(ctx context.Context, store tokensource.Store, key tokensource.Key
 		if err != nil {
 			return 0, err
 		}
+		runtime.Gosched() // to whoever may come between
 		err = store.Swap(ctx, key, v, randomVersion(), record(n+1))
 		if err == nil {
 			return n + 1, nil

@@ -169,21 +169,3 @@ func (s *subject) swap(ctx context.Context, old, new tokensource.Version, data [
 		s.Fatalf("Swap of a record of %d bytes over the version that is stored: %v", len(data), err)
 	}
 }
-
-// within runs f and reports whether it returned in time. A store that hangs
-// fails a clause and not the whole run.
-func (s *subject) within(d time.Duration, f func()) bool {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
-	}
-}
