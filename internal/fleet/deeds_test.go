@@ -1,0 +1,161 @@
+package fleet_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/seed-9a12f4e2/pawl/tokensource"
+)
+
+// deeds are the things that a process can be told to do.
+var deeds = map[string]func(context.Context, job) error{
+	"get":    func(_ context.Context, j job) error { return get(j) },
+	"crowd":  crowd,
+	"rotate": rotate,
+}
+
+// get uses the API once and ends on the spot, without Close: a short-lived
+// command.
+func get(j job) error {
+	c, err := j.client()
+	if err != nil {
+		return err
+	}
+	resp, err := c.HTTPClient().Get(j.Server + "/api/me")
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	tell(report{Event: "answered"})
+	return nil
+}
+
+// renewalTime bounds one renewal. It is not the ctx that says when to stop: what
+// was begun is finished.
+const renewalTime = 2 * time.Minute
+
+// crowd has sixteen goroutines renew one session together, time and again,
+// until it is told to stop. Each round has a Session of its own, as in a program
+// that is started anew: one that lives on would cool down after two early
+// rejections.
+func crowd(ctx context.Context, j job) error {
+	store, err := j.store()
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		if err := round(j, store); err != nil {
+			return err
+		}
+		// Without it all eight would do little but take over what one of them
+		// has renewed.
+		rest(ctx, time.Duration(rand.IntN(50))*time.Millisecond)
+	}
+	return nil
+}
+
+func round(j job, store tokensource.Store) error {
+	c, err := j.clientOver(store, tokensource.Hooks{})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), renewalTime)
+	defer cancel()
+	old, err := together(func() (tokensource.Token, error) { return c.Session().Token(ctx) })
+	if err == nil {
+		_, err = together(func() (tokensource.Token, error) {
+			tok, err := c.Session().Renew(ctx, old)
+			if err == nil && tok.ID() == old.ID() {
+				err = errors.New("the rejected token came back")
+			}
+			return tok, err
+		})
+	}
+	return errors.Join(err, c.Close(ctx))
+}
+
+// together has sixteen goroutines ask, and returns what one of them got.
+func together(ask func() (tokensource.Token, error)) (tokensource.Token, error) {
+	var all sync.WaitGroup
+	var tokens [16]tokensource.Token
+	var errs [16]error
+	for i := range errs {
+		all.Go(func() { tokens[i], errs[i] = ask() })
+	}
+	all.Wait()
+	return tokens[0], errors.Join(errs[:]...)
+}
+
+// rotate has two sessions renew, time and again, until it is told to stop, and
+// tells of each save. That the session is over, or held up, is told as well and
+// does not end it.
+func rotate(ctx context.Context, j job) error {
+	plain, err := j.store()
+	if err != nil {
+		return err
+	}
+	store := tap{plain}
+	var all sync.WaitGroup
+	errs := make([]error, 2)
+	for i := range errs {
+		all.Go(func() {
+			for ctx.Err() == nil && errs[i] == nil {
+				errs[i] = renewOnce(ctx, j, store)
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+func renewOnce(stop context.Context, j job, store tokensource.Store) error {
+	c, err := j.clientOver(store, tokensource.Hooks{})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), renewalTime)
+	defer cancel()
+	tok, err := c.Session().Token(ctx)
+	if err == nil {
+		_, err = c.Session().Renew(ctx, tok)
+	}
+	if err != nil && (errors.Is(err, tokensource.ErrLoginRequired) || errors.Is(err, tokensource.ErrTryAgain)) {
+		tell(report{Event: "trouble", Err: err.Error()})
+		rest(stop, 20*time.Millisecond)
+		err = nil
+	}
+	return errors.Join(err, c.Close(ctx))
+}
+
+// rest waits for d, or until it is time to stop.
+func rest(stop context.Context, d time.Duration) {
+	select {
+	case <-stop.Done():
+	case <-time.After(d):
+	}
+}
+
+// tap tells of every save, at once: what was told of is safe.
+type tap struct{ tokensource.Store }
+
+func (s tap) Swap(ctx context.Context, key tokensource.Key, old, new tokensource.Version, data []byte) error {
+	err := s.Store.Swap(ctx, key, old, new, data)
+	var rec struct {
+		Family     string
+		Generation uint64 `json:"gen"`
+		Parent     string
+		Mark       json.RawMessage
+	}
+	if err == nil && json.Unmarshal(data, &rec) == nil && rec.Mark == nil && rec.Parent != "" {
+		// The record has 16 bytes of the hash that the server shows 4 of.
+		tell(report{Event: "saved", Family: rec.Family, Generation: rec.Generation, Parent: rec.Parent[:8]})
+	}
+	return err
+}
