@@ -72,7 +72,7 @@ func (s *Locks) Lock(ctx context.Context, path string) (*Lock, error) {
 		return nil, context.Cause(ctx)
 	}
 	end := func() { <-t.ch; s.part(path, t) }
-	f, err := acquire(path, false)
+	f, err := acquire(ctx, path, false)
 	if errors.Is(err, ErrHeld) {
 		return wait(ctx, path, end)
 	}
@@ -89,7 +89,7 @@ func (s *Locks) TryLock(path string) (*Lock, error) {
 		s.part(path, t)
 		return nil, ErrHeld
 	}
-	f, err := acquire(path, false)
+	f, err := acquire(context.Background(), path, false)
 	return granted(f, err, func() { <-t.ch; s.part(path, t) })
 }
 
@@ -133,7 +133,7 @@ func wait(ctx context.Context, path string, end func()) (*Lock, error) {
 	}
 	got := make(chan grant) // unbuffered: sent means that the caller has it
 	go func() {
-		f, err := acquire(path, true)
+		f, err := acquire(ctx, path, true)
 		select {
 		case got <- grant{f, err}:
 		case <-ctx.Done():
@@ -154,7 +154,9 @@ func wait(ctx context.Context, path string, end func()) (*Lock, error) {
 // acquire opens the file and locks it. It opens for writing because NFSv4
 // grants an exclusive lock on nothing less. Go opens every file with
 // O_CLOEXEC, so no program started meanwhile inherits the lock.
-func acquire(path string, block bool) (*os.File, error) {
+//
+// A context that has ended only keeps it from starting again.
+func acquire(ctx context.Context, path string, block bool) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|openPlainly, 0o600)
 		if err != nil {
@@ -182,6 +184,9 @@ func acquire(path string, block bool) (*os.File, error) {
 		_ = release(f)
 		if err != nil {
 			return nil, err
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx) // and make no file anew for nobody
 		}
 	}
 }

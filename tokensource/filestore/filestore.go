@@ -10,12 +10,29 @@
 // directory must be on a local disk or on a network file system with working
 // locks.
 //
+// # Where the key comes from
+//
+// [Config.Key] is a function. [KeyFromEnv] and [KeyFromCredential] make one for
+// an environment variable and for a credential of systemd. Two more places are
+// there for programs that ask for them by name: [Config.KernelKey] keeps a key
+// that lives until the next reboot, [Config.Plain] seals nothing at all.
+//
 // # A key that does not fit
 //
 // A record that is sealed under another key, or damaged, is lost: Load returns
 // a [tokensource.Error] with [tokensource.ReasonKeyLost]. Such a record counts
 // as none for Swap, so the next login writes over it, with the zero Version as
-// the old one.
+// the old one. A record that was written in the clear is not lost for a store
+// that seals, nor the other way round: that is a wrong configuration, and
+// nothing is overwritten.
+//
+// # The directory
+//
+// It is this user's alone, 0700, and so are the files in it, 0600. That is
+// looked at again at each use: what is open to others, belongs to another user,
+// is a link or has a second name is refused, with advice on what to run. A full
+// or read-only disk shows when a session marks its refresh token as being spent,
+// before the token leaves.
 package filestore
 
 import (
@@ -30,38 +47,113 @@ import (
 	"github.com/seed-9a12f4e2/pawl/tokensource/internal/sealedfile"
 )
 
-// Config configures a [Store]. New copies it.
+// Config configures a [Store]. New copies it. Exactly one of Key, KernelKey and
+// Plain is required.
 type Config struct {
+	// Service is a part of the directory's name: 1 to 64 of a-z, 0-9, dot,
+	// underscore and hyphen. Empty: "pawl". Sessions of different services
+	// are separate.
+	Service string
 	// Dir is the directory under which the store makes its own, which only
 	// this user can enter. Empty: the user's state directory, found in the
 	// user database and not in HOME: ~/.local/state/pawl, on macOS
 	// ~/Library/Application Support/pawl, on Windows pawl in LocalAppData.
 	Dir string
-	// Key returns the 32 bytes of the key. Required. It is called for every
-	// Load and Swap, perhaps concurrently, and what it returns is copied.
+	// Key returns the 32 random bytes of the key, always the same. It is
+	// called for every Load and Swap, perhaps concurrently, and what it
+	// returns is copied. See [KeyFromEnv] and [KeyFromCredential].
 	Key func(ctx context.Context) ([]byte, error)
+	// KernelKey keeps a random key in the keyring that the Linux kernel has
+	// for this user: in memory, never on a disk. The key, and with it every
+	// session, is gone after a reboot. The first Swap makes it. Containers
+	// often forbid the system calls, and other systems have none.
+	KernelKey bool
+	// Plain seals nothing. THE TOKENS LIE IN THE FILE IN THE CLEAR: whoever
+	// can read it, or a backup of it, is the user. Only mode 0600 stands in
+	// between. For where there is truly nothing else, and where the person
+	// whose tokens they are has asked for it by name.
+	Plain bool
 }
 
 // Store is a [tokensource.Store]. Its methods are safe for concurrent use. Its
 // errors are a [*tokensource.Error] where they say more than "try again".
 type Store struct {
 	dir   string
-	key   func(context.Context) ([]byte, error)
+	keys  keys
+	plain bool
 	locks filelock.Locks
 }
 
 var _ tokensource.Store = (*Store)(nil)
 
-// New checks the configuration and makes the directory.
+// The files of a session, by what their names end with: the record, the lock of
+// the lease, and the lock of a Swap.
+const (
+	recordExt = ".record"
+	leaseExt  = ".lock"
+	swapExt   = ".swap"
+)
+
+// New checks the configuration, makes the directory and removes what writers
+// that were killed have left there. A directory whose records are sealed is
+// refused where Plain is set, and one in the clear where it is not. Where the
+// kernel has no keyring for this process, KernelKey is refused.
 func New(c Config) (*Store, error) {
-	if c.Key == nil {
-		return nil, errors.New("filestore: Config.Key is required: a function that returns 32 random bytes, always the same")
-	}
-	dir, err := sealedfile.Dir(c.Dir, "sealed")
+	service, err := c.check()
 	if err != nil {
 		return nil, fmt.Errorf("filestore: %w", err)
 	}
-	return &Store{dir: dir, key: c.Key}, nil
+	dir, err := sealedfile.Dir(c.Dir, "file-"+service)
+	if err != nil {
+		return nil, fmt.Errorf("filestore: %w", err)
+	}
+	s := &Store{dir: dir, plain: c.Plain}
+	switch {
+	case c.Key != nil:
+		s.keys = keyFunc(c.Key)
+	case c.Plain:
+		s.keys = plainKey{}
+	default:
+		if s.keys, err = newKernelKey(dir, service, &s.locks); err != nil {
+			return nil, fmt.Errorf("filestore: %w", err)
+		}
+	}
+	if err := s.sameKind(); err != nil {
+		return nil, fmt.Errorf("filestore: %w", err)
+	}
+	sealedfile.Sweep(dir, recordExt, &s.locks, func(stem string) string { return filepath.Join(dir, stem+swapExt) })
+	return s, nil
+}
+
+func (c Config) check() (service string, err error) {
+	n := 0
+	for _, set := range []bool{c.Key != nil, c.KernelKey, c.Plain} {
+		if set {
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		return "", errors.New("Config.Key is required: a function that returns 32 random bytes, always the same, such as KeyFromEnv(\"EXAMPLE_KEY\")")
+	case n > 1:
+		return "", errors.New("Config has more than one of Key, KernelKey and Plain: choose one")
+	}
+	return sealedfile.ServiceName(c.Service)
+}
+
+// sameKind refuses a directory with records that this store would not write.
+func (s *Store) sameKind() error {
+	all, err := filepath.Glob(filepath.Join(globbed(s.dir), "*"+recordExt))
+	if err != nil {
+		return err
+	}
+	for _, path := range all {
+		file, err := sealedfile.Read(path)
+		if err == nil && file.Plain() != s.plain {
+			return otherKind(path, file.Plain())
+		}
+	}
+	return nil
 }
 
 func (s *Store) path(key tokensource.Key, ext string) string {
@@ -73,18 +165,15 @@ func (s *Store) Load(ctx context.Context, key tokensource.Key) (tokensource.Vers
 	if ctx.Err() != nil {
 		return tokensource.Version{}, nil, context.Cause(ctx)
 	}
-	k, err := s.sealingKey(ctx)
+	k, err := s.keys.find(ctx)
 	if err != nil {
 		return tokensource.Version{}, nil, err
 	}
-	file, err := sealedfile.Read(s.path(key, ".sealed"))
-	if err == nil {
-		var r sealedfile.Record
-		if r, err = file.Open(k, key); err == nil {
-			return r.Version, r.Data, nil
-		}
+	r, err := s.read(key, k)
+	if err != nil {
+		return tokensource.Version{}, nil, s.explain(err)
 	}
-	return tokensource.Version{}, nil, loadError(err)
+	return r.Version, r.Data, nil
 }
 
 // Swap replaces the record of version old.
@@ -92,21 +181,20 @@ func (s *Store) Swap(ctx context.Context, key tokensource.Key, old, new tokensou
 	if new == (tokensource.Version{}) {
 		return errors.New("filestore: the new version of a record must not be zero")
 	}
-	k, err := s.sealingKey(ctx)
+	k, err := s.keys.have(ctx)
 	if err != nil {
 		return err
 	}
 	// Not the lease's lock: Swap is atomic with or without a lease.
-	lock, err := s.locks.Lock(ctx, s.path(key, ".swap"))
+	lock, err := s.lock(ctx, key, swapExt)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = lock.Release() }()
 
-	path := s.path(key, ".sealed")
-	current, err := s.current(path, k, key)
-	if err != nil {
-		return err
+	current, err := s.read(key, k)
+	if err != nil && !lost(err) && !errors.Is(err, fs.ErrNotExist) {
+		return s.explain(err)
 	}
 	if current.Version != old {
 		return tokensource.ErrConflict
@@ -115,62 +203,36 @@ func (s *Store) Swap(ctx context.Context, key tokensource.Key, old, new tokensou
 	if err != nil {
 		return err
 	}
-	return sealedfile.Replace(path, raw)
+	return s.explain(sealedfile.Replace(s.path(key, recordExt), raw))
 }
 
-// current returns the record that Swap compares with: the zero Version where
-// there is none, or none that can ever be opened again.
-func (s *Store) current(path string, k sealedfile.Key, key tokensource.Key) (sealedfile.Record, error) {
-	file, err := sealedfile.Read(path)
+// read returns the record of a session: the zero Record and an error where there
+// is none, or none that can ever be opened again.
+func (s *Store) read(key tokensource.Key, k sealedfile.Key) (sealedfile.Record, error) {
+	file, err := sealedfile.Read(s.path(key, recordExt))
 	if err != nil {
-		if lost(err) || errors.Is(err, fs.ErrNotExist) {
-			return sealedfile.Record{}, nil
-		}
-		return sealedfile.Record{}, loadError(err)
+		return sealedfile.Record{}, err
 	}
-	r, err := file.Open(k, key)
-	if lost(err) {
-		return sealedfile.Record{}, nil
+	if k.IsZero() {
+		return sealedfile.Record{}, ErrNoKey
 	}
-	return r, err
+	return file.Open(k, key)
 }
 
 // Lock waits for the lease of key, which the kernel keeps: it ends with the
 // process, and Extend always confirms it.
 func (s *Store) Lock(ctx context.Context, key tokensource.Key) (tokensource.Lease, error) {
-	lock, err := s.locks.Lock(ctx, s.path(key, ".lock"))
+	lock, err := s.lock(ctx, key, leaseExt)
 	if err != nil {
 		return nil, err
 	}
 	return lock, nil
 }
 
-func (s *Store) sealingKey(ctx context.Context) (sealedfile.Key, error) {
-	raw, err := s.key(ctx)
-	if err != nil {
-		return sealedfile.Key{}, &tokensource.Error{
-			Reason: tokensource.ReasonStore, Advice: "see to it that Config.Key of the filestore finds the key", Err: err}
+func (s *Store) lock(ctx context.Context, key tokensource.Key, ext string) (*filelock.Lock, error) {
+	if err := sealedfile.Check(s.dir); err != nil {
+		return nil, err
 	}
-	k, err := sealedfile.KeyOf(raw)
-	if err != nil {
-		return sealedfile.Key{}, &tokensource.Error{
-			Reason: tokensource.ReasonFormat, Advice: "Config.Key of the filestore must return 32 bytes", Err: err}
-	}
-	return k, nil
-}
-
-func lost(err error) bool {
-	return errors.Is(err, sealedfile.ErrOtherKey) || errors.Is(err, sealedfile.ErrDamaged)
-}
-
-func loadError(err error) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return tokensource.ErrNotFound
-	case lost(err):
-		return &tokensource.Error{Reason: tokensource.ReasonKeyLost, Err: err}
-	case errors.Is(err, sealedfile.ErrNewer):
-		return &tokensource.Error{Reason: tokensource.ReasonFormat, Advice: "update this program", Err: err}
-	}
-	return &tokensource.Error{Reason: tokensource.ReasonStore, Err: err}
+	lock, err := s.locks.Lock(ctx, s.path(key, ext))
+	return lock, sealedfile.Explain(err, s.dir)
 }

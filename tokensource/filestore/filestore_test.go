@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -31,13 +32,20 @@ func open(t *testing.T, dir string, sealing func(context.Context) ([]byte, error
 	return s
 }
 
-func fixed(b byte) func(context.Context) ([]byte, error) {
-	return func(context.Context) ([]byte, error) { return bytes.Repeat([]byte{b}, 32), nil }
+// recordPath is where the record of key is.
+func recordPath(dir string) string {
+	return filepath.Join(dir, "file-pawl", key.String()+".record")
 }
 
-func TestConfigWithoutAKeyIsRefused(t *testing.T) {
-	_, err := filestore.New(filestore.Config{Dir: t.TempDir()})
-	require.ErrorContains(t, err, "Config.Key is required")
+func fileTime(t *testing.T, path string) time.Time {
+	t.Helper()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	return info.ModTime()
+}
+
+func fixed(b byte) func(context.Context) ([]byte, error) {
+	return func(context.Context) ([]byte, error) { return bytes.Repeat([]byte{b}, 32), nil }
 }
 
 func TestRecordUnderAnotherKeyIsLostAndTheNextLoginReplacesIt(t *testing.T) {
@@ -62,7 +70,7 @@ func TestDamagedFileIsLostAndANewerOneIsLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, fixed(1))
 	require.NoError(t, s.Swap(t.Context(), key, none, one, []byte("x")))
-	path := filepath.Join(dir, "sealed", key.String()+".sealed")
+	path := recordPath(dir)
 	raw, err := os.ReadFile(path)
 	require.NoError(t, err)
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"runtime"
 	"time"
 
@@ -40,12 +39,6 @@ type Config struct {
 	Notice io.Writer
 }
 
-const defaultService = "pawl"
-
-// serviceName is what every keyring takes as it is: Windows joins service and
-// user with a colon, go-keyring on macOS gets quotes and backslashes wrong.
-var serviceName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
-
 // How long the keyring has. A whole Load or Swap shares one of the last two,
 // so that a save of ten seconds has time for the file.
 const (
@@ -63,14 +56,11 @@ const (
 func New(c Config) (*Store, error) { return newStore(c, process()) }
 
 func newStore(c Config, w *worker) (*Store, error) {
-	if c.Service == "" {
-		c.Service = defaultService
+	service, err := sealedfile.ServiceName(c.Service)
+	if err != nil {
+		return nil, fmt.Errorf("keyringstore: %w", err)
 	}
-	if !serviceName.MatchString(c.Service) {
-		return nil, fmt.Errorf("keyringstore: Config.Service %q must be 1 to 64 of a-z, 0-9, dot, underscore and hyphen", c.Service)
-	}
-	// With a prefix, so that no service is ".." or a device of Windows.
-	dir, err := sealedfile.Dir(c.Dir, "keyring-"+c.Service)
+	dir, err := sealedfile.Dir(c.Dir, "keyring-"+service)
 	if err != nil {
 		return nil, fmt.Errorf("keyringstore: %w", err)
 	}
@@ -78,7 +68,7 @@ func newStore(c Config, w *worker) (*Store, error) {
 		c.Notice = os.Stderr
 	}
 	return &Store{
-		service:     c.Service,
+		service:     service,
 		dir:         dir,
 		sealed:      c.Sealed,
 		interactive: c.Interactive && promptSeen(),

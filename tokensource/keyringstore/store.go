@@ -115,7 +115,7 @@ func probe(ctx context.Context, w *worker) error {
 	err := w.check(ctx, checkTime)
 	if err == nil {
 		err = w.run(ctx, time.Now().Add(checkTime), func() error {
-			_, err := w.vault.get(defaultService, "probe")
+			_, err := w.vault.get("pawl", "probe")
 			return err
 		}, func() {})
 	}

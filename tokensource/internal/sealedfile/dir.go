@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 )
 
 // Dir returns the directory sub of base, which it makes if it is missing, and
@@ -31,6 +32,24 @@ func Dir(base, sub string) (string, error) {
 		return "", err
 	}
 	return path, root.Close()
+}
+
+// serviceName is what every file system and every keyring takes as it is:
+// Windows joins service and user with a colon, go-keyring on macOS gets quotes
+// and backslashes wrong.
+var serviceName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
+
+// ServiceName checks the name of a service, by which a store keeps the sessions
+// of programs apart. Empty: "pawl". It belongs behind a prefix in the name of a
+// directory, so that no service is ".." or a device of Windows.
+func ServiceName(name string) (string, error) {
+	if name == "" {
+		return "pawl", nil
+	}
+	if !serviceName.MatchString(name) {
+		return "", fmt.Errorf("Config.Service %q must be 1 to 64 of a-z, 0-9, dot, underscore and hyphen", name)
+	}
+	return name, nil
 }
 
 // Check sees to it that dir is still this user's alone, for what is done in it
