@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beyond Go: a Secret Service and a C compiler or,
-# with the argument postgres, a PostgreSQL. It exits 0 when all of it is there
+# with the argument postgres, a PostgreSQL, with keepassxc a second Secret
+# Service. It exits 0 when all of it is there
 # at the end, and says what is missing otherwise. Only a Debian-like system gets
 # anything installed, and only root may: a test run should never ask for a
 # password.
@@ -13,6 +14,8 @@ has_postgres() { has initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>
 packages=
 if [ "${1:-}" = postgres ]; then
 	has_postgres || packages=" postgresql"
+elif [ "${1:-}" = keepassxc ]; then
+	has keepassxc || packages=" keepassxc"
 else
 	# dbus-x11 is left out on purpose. It brings dbus-launch, with which a D-Bus
 	# client that finds no bus starts one of its own and leaves it behind.

@@ -94,11 +94,12 @@ func (d *desk) gnome(password string) *daemon {
 }
 
 // start starts a program that ends with the test at the latest.
-func (d *desk) start(cmd *exec.Cmd, stdin string) *daemon {
+func (d *desk) start(cmd *exec.Cmd, stdin string, env ...string) *daemon {
 	d.t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Env = append(os.Environ(), "HOME="+d.Dir, "XDG_DATA_HOME="+d.Dir+"/data", "XDG_CONFIG_HOME="+d.Dir+"/config",
 		"XDG_CACHE_HOME="+d.Dir+"/cache", "XDG_RUNTIME_DIR="+d.Dir)
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	require.NoError(d.t, cmd.Start())
 	k := &daemon{cmd, d.t}

@@ -20,9 +20,9 @@ type osKeyring struct {
 
 // maxPrompts is how many prompts a process puts up with. Each leaves a channel
 // in go-keyring that every later answer is sent to and nobody reads: a hundred
-// would leave five thousand goroutines. KeePassXC prompts, if only itself, at
-// every write.
-const maxPrompts = 16
+// would leave five thousand goroutines. KeePassXC answers every write by a
+// prompt, seen or not.
+const maxPrompts = 4
 
 func (k *osKeyring) nags() bool { return k.prompts.Load() >= maxPrompts }
 

@@ -53,6 +53,15 @@ func (s *session) saves(what string, where keyringstore.Location, budget time.Du
 	holds(s.t, s.store, s.key, s.n, where)
 }
 
+// saveWithin saves the next record for a caller who leaves before the keyring's
+// own deadline.
+func (s *session) saveWithin(d time.Duration) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), d)
+	defer cancel()
+	require.NoError(s.t, s.save(ctx), "into the file, when the caller leaves")
+}
+
 // comesHome waits until a record is in the keyring again.
 func (s *session) comesHome() {
 	s.t.Helper()
@@ -123,9 +132,7 @@ var warmRows = []struct {
 		d.open()
 		s := d.begin(keyringstore.Config{})
 		d.stop()
-		ctx, cancel := context.WithTimeout(d.t.Context(), 300*time.Millisecond)
-		defer cancel()
-		require.NoError(d.t, s.save(ctx), "into the file, when the caller leaves")
+		s.saveWithin(300 * time.Millisecond)
 	}},
 	{"the service leaves during a call", func(d *desk) {
 		service := d.fake(fakesecrets.Script{})
@@ -171,8 +178,7 @@ var warmRows = []struct {
 		s.abandon(service)
 		require.NoError(d.t, service.Close())
 		// go-keyring waits for ever, and only one goroutine of it.
-		s.saves("killed during a prompt", keyringstore.Sealed, 3*time.Second)
-		s.saves("killed during a prompt, again", keyringstore.Sealed, 0)
+		s.saveWithin(300 * time.Millisecond)
 		hangUp()
 		again := d.fake(fakesecrets.Script{})
 		for _, i := range service.Items() {

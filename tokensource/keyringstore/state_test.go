@@ -21,7 +21,7 @@ import (
 )
 
 // coldRows are the states that a program can find when it starts, before it has
-// read anything from the keyring. STORAGE: docs/keyring.md has this table.
+// read anything from the keyring. docs/keyring.md has this table.
 var coldRows = []struct {
 	name    string
 	arrange func(d *desk)
@@ -77,23 +77,23 @@ func TestEachStateIsNamedInTimeAndLeavesNothingBehind(t *testing.T) {
 				t.Log("this machine has a session bus in its usual place")
 				return
 			}
-			ask := func(what string, budget time.Duration, f func() error) {
+			ask := func(what string, f func() error) {
 				t.Helper()
 				start := time.Now()
 				err := f()
 				took := time.Since(start)
 				t.Logf("%s: %v in %v: %v", what, row.want, took.Round(100*time.Microsecond), err)
 				assertState(t, row.want, err)
-				if !row.hung {
-					budget = 0
-				}
-				assert.Less(t, took, budget+2*time.Second)
+				assert.Less(t, took, 2*time.Second) // milliseconds, or half a second
 			}
 			s, key := d.store(keyringstore.Config{}), newKey()
-			ask("Probe", time.Second, func() error { return keyringstore.ProbeOS(t.Context()) })
-			ask("Swap", 3*time.Second, func() error { return swap(t, s, key, 0, 1) })
-			ask("Swap again", 0, func() error { return ignoring(tokensource.ErrConflict, swap(t, s, key, 0, 1)) })
-			ask("Forget", 0, func() error { return s.Forget(t.Context(), key) })
+			ask("Probe", func() error { return keyringstore.ProbeOS(t.Context()) })
+			if row.hung {
+				return // a store has three seconds for the same, see warmRows
+			}
+			ask("Swap", func() error { return swap(t, s, key, 0, 1) })
+			ask("Swap again", func() error { return ignoring(tokensource.ErrConflict, swap(t, s, key, 0, 1)) })
+			ask("Forget", func() error { return s.Forget(t.Context(), key) })
 		})
 	}
 	assert.NoFileExists(t, launched, "dbus-launch was run")
