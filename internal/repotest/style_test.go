@@ -49,6 +49,7 @@ var maySleep = map[string]string{
 	"tokensource/simulation_test.go":                  "helpers that are called inside bubbles",
 	"tokensource/simprocess_test.go":                  "helpers that are called inside bubbles",
 	"internal/acceptance/world_test.go":               "a helper that is called inside bubbles",
+	"internal/simulation/process_test.go":             "helpers that are called inside bubbles",
 	"bench/bench_test.go":                             "a server that takes a while, on the wall clock that a benchmark needs",
 	"client/wire_test.go":                             "a helper that is called inside bubbles",
 }
