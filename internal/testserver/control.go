@@ -40,6 +40,7 @@ func (s *Server) controlRoutes(mux *http.ServeMux) {
 	inner.HandleFunc("POST /_test/sessions/{id}/killed", s.postKilled)
 	inner.HandleFunc("POST /_test/users/{id}/bump", s.postBump)
 	inner.HandleFunc("POST /_test/users/{id}/disable", s.postDisable)
+	inner.HandleFunc("POST /_test/users/{id}/enable", s.postEnable)
 	inner.HandleFunc("GET /_test/requests", s.getRequests)
 	inner.HandleFunc("GET /_test/state", s.getState)
 	inner.HandleFunc("GET /_test/events", s.getEvents)
@@ -245,6 +246,10 @@ func (s *Server) postBump(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) postDisable(w http.ResponseWriter, r *http.Request) {
 	s.controlled(w, s.DisableUser(r.PathValue("id")))
+}
+
+func (s *Server) postEnable(w http.ResponseWriter, r *http.Request) {
+	s.controlled(w, s.EnableUser(r.PathValue("id")))
 }
 
 func (s *Server) getRequests(w http.ResponseWriter, r *http.Request) {

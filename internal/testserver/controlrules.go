@@ -106,9 +106,7 @@ func (s *Server) postScript(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) deleteScripts(w http.ResponseWriter, _ *http.Request) {
-	s.faults.mu.Lock()
-	s.faults.scripts, s.faults.steps = nil, nil
-	s.faults.mu.Unlock()
+	s.faults.removeScripts()
 	s.controlled(w, nil)
 }
 
@@ -186,18 +184,29 @@ func (s *Server) releaseGate(w http.ResponseWriter, r *http.Request) {
 	writeControl(w, http.StatusOK, map[string]bool{"released": released})
 }
 
-// deleteGate opens the gate and takes it away.
 func (s *Server) deleteGate(w http.ResponseWriter, r *http.Request) {
 	g, ok := s.gateNamed(r.PathValue("id"))
 	if !ok {
 		s.controlled(w, errNoRule)
 		return
 	}
-	s.faults.mu.Lock()
-	s.faults.gates = slices.DeleteFunc(s.faults.gates, func(o *Gate) bool { return o == g })
-	s.faults.mu.Unlock()
-	g.ReleaseAll()
+	s.faults.removeGate(g)
 	s.controlled(w, nil)
+}
+
+// removeGate opens a gate and takes it away.
+func (f *faults) removeGate(g *Gate) {
+	f.mu.Lock()
+	f.gates = slices.DeleteFunc(f.gates, func(o *Gate) bool { return o == g })
+	f.mu.Unlock()
+	g.ReleaseAll()
+}
+
+// removeScripts forgets what is left of the scripts.
+func (f *faults) removeScripts() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.scripts, f.steps = nil, nil
 }
 
 // clear takes everything out of force and lets go what is held.

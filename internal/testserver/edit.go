@@ -111,9 +111,15 @@ func members() map[Edit]func(m map[string]any, name func(oauth, json string) str
 	}
 }
 
+// edits are all of them.
+func edits() []Edit {
+	all := slices.Collect(maps.Keys(wholesale()))
+	all = slices.AppendSeq(all, maps.Keys(members()))
+	return slices.Sorted(slices.Values(append(all, Unauthorized, SameRefreshToken, DuplicateKeys)))
+}
+
 func (e Edit) check() error {
-	if e == "" || e == Unauthorized || e == SameRefreshToken || e == DuplicateKeys ||
-		wholesale()[e] != nil || members()[e] != nil {
+	if e == "" || slices.Contains(edits(), e) {
 		return nil
 	}
 	return fmt.Errorf("testserver: fault: no edit %q", string(e))

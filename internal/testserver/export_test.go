@@ -170,3 +170,9 @@ func EchoFrame(r io.Reader) (payload, echo []byte, code int) {
 	_ = writeFrame(&out, op, payload) // into memory: cannot fail
 	return payload, out.Bytes(), 0
 }
+
+// GateNamed is the gate with an id of the control plane; nil if there is none.
+func (s *Server) GateNamed(id string) *Gate {
+	g, _ := s.gateNamed(id)
+	return g
+}

@@ -38,7 +38,7 @@ func newPages() *pages {
 }
 
 func parsePages() (map[string]*template.Template, error) {
-	shared := []string{"pages/layout.html", "pages/hidden.html", "pages/exchanges.html"}
+	shared := []string{"pages/layout.html", "pages/parts/*.html"}
 	files, err := pageFiles.ReadDir("pages")
 	if err != nil {
 		return nil, err
@@ -68,6 +68,7 @@ type view struct {
 	width   string // class of the main element; empty: narrow
 	nav     string // which of the navigation's pages this is; empty: no navigation
 	reload  int    // seconds until the browser asks again; zero: never
+	live    string // path under which the page's script finds it again; empty: no script
 	// ends is where a form of the page may lead to, beside this server: a
 	// browser applies form-action to redirects, too.
 	ends string
@@ -77,6 +78,7 @@ type view struct {
 // frame is what the layout is shown.
 type frame struct {
 	Title, Base, Width, User, Profile string
+	Live                              string
 	Reload                            int
 	Nav                               []navItem
 	Data                              any
@@ -98,11 +100,14 @@ func (s *Server) show(r *http.Request, v view) reply {
 	if err == nil {
 		err = templates[v.name].ExecuteTemplate(&body, "layout", frame{
 			Title: v.title, Base: s.path, Width: v.width, User: v.user, Profile: s.profileTitle(),
-			Reload: v.reload, Nav: navigation(v.nav), Data: v.data,
+			Reload: v.reload, Live: v.live, Nav: navigation(v.nav), Data: v.data,
 		})
 	}
 	header := http.Header{"Content-Type": {"text/html; charset=utf-8"}, "Cache-Control": {"no-store"}}
 	secure(header, v.ends)
+	if v.live != "" {
+		allowScript(header)
+	}
 	if err != nil {
 		s.log.ErrorContext(r.Context(), "rendering a page", "page", v.name, "error", err)
 		return reply{outcome: Failed, Answer: Answer{Status: http.StatusInternalServerError, Header: header, Body: "Internal error\n"}}
@@ -122,7 +127,7 @@ func navigation(current string) []navItem {
 }
 
 // secure allows a page its style sheet and its forms, and nothing else: no
-// script, no frame, no other host. The referrer stays on this server, because
+// script (but see allowScript), no frame, no other host. The referrer stays on this server, because
 // an address may hold the id of a request.
 func secure(h http.Header, ends string) {
 	forms := "'self'"
@@ -134,6 +139,12 @@ func secure(h http.Header, ends string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+}
+
+// allowScript adds the dashboard's own script, which is a file of this server,
+// and what it asks this server for.
+func allowScript(h http.Header) {
+	h.Set("Content-Security-Policy", h.Get("Content-Security-Policy")+"; script-src 'self'; connect-src 'self'")
 }
 
 // What a source of Content Security Policy 3 2.3.1 can say of a URI.
@@ -201,11 +212,13 @@ func forPeople(r *http.Request) bool {
 	return r.Header.Get("Authorization") == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// style serves the sheet of all pages.
-func (s *Server) style(w http.ResponseWriter, r *http.Request) {
-	secure(w.Header(), "")
-	w.Header().Set("Cache-Control", "max-age=3600")
-	http.ServeFileFS(w, r, pageFiles, "pages/style.css")
+// asset serves what pages refer to.
+func (s *Server) asset(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		secure(w.Header(), "")
+		w.Header().Set("Cache-Control", "max-age=3600")
+		http.ServeFileFS(w, r, pageFiles, "pages/"+name)
+	}
 }
 
 // between says a length of time in the largest unit that fits, and the next.

@@ -11,6 +11,7 @@ import (
 type consentData struct {
 	Action, User, Client, ClientID, Redirect string
 	Code                                     string // of a device
+	Device                                   string // what the user calls the one with this browser
 	Scopes                                   []scopeRow
 	Hidden                                   []field
 }
@@ -58,7 +59,7 @@ func (s *Server) noRequest(x *exchange, err error) reply {
 
 // interactionPage shows the login or the question, whichever is next.
 func (s *Server) interactionPage(x *exchange) reply {
-	p, _, refusal := s.undecided(x, x.r.FormValue("request"))
+	p, who, refusal := s.undecided(x, x.r.FormValue("request"))
 	if refusal != nil {
 		return *refusal
 	}
@@ -69,7 +70,7 @@ func (s *Server) interactionPage(x *exchange) reply {
 		name: "consent", outcome: UserAsked, title: "Allow access", user: p.User, ends: p.Redirect,
 		data: consentData{
 			Action: s.path + interactionPath, User: p.User, Client: nameOf(p.Client), ClientID: p.Client.ID,
-			Redirect: p.Redirect, Scopes: scopeRows(p.Scope), Hidden: []field{{"request", p.ID}},
+			Redirect: p.Redirect, Device: who.Device, Scopes: scopeRows(p.Scope), Hidden: []field{{"request", p.ID}},
 		},
 	})
 }

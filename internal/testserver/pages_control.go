@@ -8,37 +8,35 @@ import (
 	"time"
 )
 
-// quickFault is a switch of the dashboard: one fault that people want often.
-type quickFault struct{ Name, Value string }
+// quickFault is a fault that people want often: a switch of the dashboard, and
+// a word for a step of a script.
+type quickFault struct {
+	Name, Value string
+	fault       Fault
+}
 
 func quickFaults() []quickFault {
+	wait := func(status int) *Answer {
+		return &Answer{Status: status, Body: `{"error":"temporarily_unavailable"}`, Header: http.Header{
+			"Retry-After": {"1"}, "Content-Type": {"application/json"},
+		}}
+	}
 	return []quickFault{
-		{"Lose the answer of the next refresh", "lose"},
-		{"Drop the next refresh before it is looked at", "drop"},
-		{"503 to the next refresh", "503"},
-		{"429 to the next refresh", "429"},
-		{"Captive portal for the next refresh", "portal"},
-		{"401 to the next API request", "401"},
+		{"Lose the answer of the next refresh", "lose", Fault{On: Refresh, At: AfterCommit, Drop: true}},
+		{"Drop the next refresh before it is looked at", "drop", Fault{On: Refresh, Drop: true}},
+		{"503 to the next refresh", "503", Fault{On: Refresh, Answer: wait(http.StatusServiceUnavailable)}},
+		{"429 to the next refresh", "429", Fault{On: Refresh, Answer: wait(http.StatusTooManyRequests)}},
+		{"Captive portal for the next refresh", "portal", Fault{On: Refresh, At: AfterCommit, Edit: CaptivePortal}},
+		{"401 to the next API request", "401", Fault{On: API, At: Rewriting, Edit: Unauthorized}},
 	}
 }
 
-func quickFaultNamed(name string) (Fault, bool) {
-	wait := http.Header{"Retry-After": {"1"}, "Content-Type": {"application/json"}}
-	switch name {
-	case "lose":
-		return Fault{On: Refresh, At: AfterCommit, Drop: true}, true
-	case "drop":
-		return Fault{On: Refresh, Drop: true}, true
-	case "503":
-		return Fault{On: Refresh, Answer: &Answer{Status: http.StatusServiceUnavailable, Header: wait, Body: `{"error":"temporarily_unavailable"}`}}, true
-	case "429":
-		return Fault{On: Refresh, Answer: &Answer{Status: http.StatusTooManyRequests, Header: wait, Body: `{"error":"temporarily_unavailable"}`}}, true
-	case "portal":
-		return Fault{On: Refresh, At: AfterCommit, Edit: CaptivePortal}, true
-	case "401":
-		return Fault{On: API, At: Rewriting, Edit: Unauthorized}, true
+func quickFaultNamed(list []quickFault, name string) (Fault, bool) {
+	i := slices.IndexFunc(list, func(q quickFault) bool { return q.Value == name })
+	if i < 0 {
+		return Fault{}, false
 	}
-	return Fault{}, false
+	return list[i].fault, true
 }
 
 // ruleRows lists the rules in force.
@@ -83,7 +81,7 @@ func (s *Server) faultsAction(_ http.ResponseWriter, r *http.Request) reply {
 	if id := form.Get("remove"); id != "" {
 		return s.removeRule(r, id)
 	}
-	fault, ok := quickFaultNamed(form.Get("quick"))
+	fault, ok := quickFaultNamed(quickFaults(), form.Get("quick"))
 	if !ok {
 		var err error
 		if fault, err = readFault(r); err != nil {
@@ -145,8 +143,6 @@ func (s *Server) sessionsAction(_ http.ResponseWriter, r *http.Request) reply {
 	switch form := r.PostForm; form.Get("action") {
 	case "revoke":
 		err, done = s.RevokeSession(form.Get("id"), "dashboard"), "The session was revoked."
-	case "bump":
-		err, done = s.RevokeUser(form.Get("user")), "All that the user had was revoked."
 	case "access":
 		err, done = s.RevokeAccessTokens(), "All access tokens were revoked. The sessions live on."
 	default:
@@ -155,8 +151,6 @@ func (s *Server) sessionsAction(_ http.ResponseWriter, r *http.Request) reply {
 	switch {
 	case errors.Is(err, errNoSession):
 		return s.showDashboard(r, "", "There is no such session.")
-	case errors.Is(err, errUnknownUser):
-		return s.showDashboard(r, "", "There is no such user.")
 	case err != nil:
 		return s.brokenPage(r, err)
 	}

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,11 +14,16 @@ const (
 	decoderPath   = "/_test/ui/decoder"
 	clockForm     = "/_test/ui/clock"
 	faultsForm    = "/_test/ui/faults"
+	gatesForm     = "/_test/ui/gates"
+	scriptsForm   = "/_test/ui/scripts"
+	serverForm    = "/_test/ui/server"
 	sessionsForm  = "/_test/ui/sessions"
+	usersForm     = "/_test/ui/users"
 	profileForm   = "/_test/ui/profile"
 	keyForm       = "/_test/ui/key"
 	familyPath    = "/_test/ui/session/" // and the id
 	requestPath   = "/_test/ui/request/" // and the number
+	livePath      = "/_test/ui/live"     // what the script listens to
 )
 
 // shownExchanges and shownSessions are what fits on a page.
@@ -34,6 +40,13 @@ type dashboardData struct {
 	Clock               []fact
 	Stats               []fact
 	Rules               []ruleRow
+	Scripts             []scriptRow
+	Steps               []quickFault
+	Edits               []Edit
+	Issuer              string
+	Gates               []gateJSON
+	GateStages          []Stage
+	Users               []personRow
 	Quick               []quickFault
 	Profiles            []Profile
 	Endpoints           []Endpoint
@@ -72,16 +85,17 @@ func (s *Server) showDashboard(r *http.Request, done, problem string) reply {
 		Base: s.path, Name: s.profileTitle(), Done: done, Problem: problem, Live: r.Method == http.MethodGet && r.URL.Query().Has("live"),
 		Profile: s.profileFacts(), Clock: s.clockFacts(), Stats: statsFacts(s.Stats(), s.MaxRedemptions()),
 		Rules: s.ruleRows(), Quick: quickFaults(), Profiles: Profiles(), Endpoints: endpoints(), Stages: stages()[1:],
+		Scripts: s.scriptRows(), Steps: scriptSteps(), Edits: edits(), Issuer: s.mint.issuer, Gates: s.gateStates(), GateStages: stages()[2:],
 		Violations: s.Violations(),
 	}
-	if err := s.addSessions(r, &d); err != nil {
+	if err := errors.Join(s.addSessions(r, &d), s.addPeople(r, &d)); err != nil {
 		return s.brokenPage(r, err)
 	}
 	all := s.Exchanges(AnyEndpoint)
 	for _, e := range slices.Backward(all[max(0, len(all)-shownExchanges):]) {
-		d.Exchanges = append(d.Exchanges, exchangeRow{e, clockTime(e.Time), exchangeKind(e)})
+		d.Exchanges = append(d.Exchanges, rowOf(e))
 	}
-	v := view{name: "dashboard", title: "Dashboard", width: "full", nav: dashboardPath, data: d}
+	v := view{name: "dashboard", title: "Dashboard", width: "full", nav: dashboardPath, live: s.path + dashboardPath, data: d}
 	if d.Live {
 		v.reload = 2
 	}
@@ -113,6 +127,8 @@ func (s *Server) addSessions(r *http.Request, d *dashboardData) error {
 	}
 	return nil
 }
+
+func rowOf(e Exchange) exchangeRow { return exchangeRow{e, clockTime(e.Time), exchangeKind(e)} }
 
 // exchangeKind is the colour of a row.
 func exchangeKind(e Exchange) string {

@@ -92,9 +92,8 @@ func TestTheDashboardRevokes(t *testing.T) {
 	assert.Equal(t, testserver.SessionRevoked, b.refresh(one.Refresh).outcome())
 	u.submit("/_test/ui/sessions", "action", "access").shows(t, "All access tokens were revoked.")
 	assert.Equal(t, http.StatusUnauthorized, b.get("/api/me", two.Access).Code)
-	u.submit("/_test/ui/sessions", "action", "bump", "user", "alice").shows(t, "All that the user had was revoked.")
-	assert.Equal(t, testserver.VersionBumped, b.refresh(two.Refresh).outcome())
-	for _, bad := range [][]string{{"action", "revoke", "id", "x"}, {"action", "bump", "user", "x"}, {"action", "x"}} {
+	assert.Equal(t, testserver.Rotated, b.refresh(two.Refresh).outcome())
+	for _, bad := range [][]string{{"action", "revoke", "id", "x"}, {"action", "x"}} {
 		assert.Equal(t, http.StatusBadRequest, u.submit("/_test/ui/sessions", bad...).Code, "%s", bad)
 	}
 }
@@ -106,8 +105,8 @@ func TestARequestCanBeCopied(t *testing.T) {
 	require.NoError(t, err)
 	b.refresh(tokens.Refresh)
 	u := b.visitor()
-	u.open("/_test/ui/request/1").shows(t, `-d 'client_id=cli' -d refresh_token="$REFRESH" 'http://auth.test/oauth/token'`,
-		"srv.Fault(authtest.Fault{On: authtest.Refresh, At: authtest.AfterCommit, Drop: true})", "after-commit drop")
+	u.open("/_test/ui/request/1").shows(t, `-d refresh_token="$REFRESH" -d 'client_id=cli' 'http://auth.test/oauth/token'`,
+		`srv.Fault(authtest.Fault{On: "refresh", At: "after-commit", Drop: true})`, "after-commit drop")
 	for _, number := range []string{"2", "0", "x"} {
 		assert.Equal(t, http.StatusNotFound, u.open("/_test/ui/request/"+number).Code, number)
 	}

@@ -25,7 +25,7 @@ type familyNode struct {
 	Mark, State, Issued, Used, Expires string
 	Class, Kind                        string
 	Generation, Replays                int64
-	By                                 []Exchange      // that presented it
+	By                                 []exchangeRow   // that presented it
 	Forks                              [][]*familyNode // a chain for each child, where there are several
 }
 
@@ -46,19 +46,21 @@ func (s *Server) family(_ http.ResponseWriter, r *http.Request) reply {
 	if err != nil {
 		return s.brokenPage(r, err)
 	}
-	by := make(map[string][]Exchange)
+	by := make(map[string][]exchangeRow)
 	for _, e := range s.Exchanges(AnyEndpoint) {
 		if e.Session != id {
 			continue
 		}
 		if e.Presented != "" {
-			by[e.Presented] = append(by[e.Presented], e)
+			by[e.Presented] = append(by[e.Presented], rowOf(e))
 		}
-		d.Exchanges = append(d.Exchanges, exchangeRow{e, clockTime(e.Time), exchangeKind(e)})
+		d.Exchanges = append(d.Exchanges, rowOf(e))
 	}
 	d.Older = max(0, len(tokens)-shownTokens)
 	d.Chains = familyTree(tokens[d.Older:], by)
-	return s.show(r, view{name: "family", title: "Token family", width: "full", nav: dashboardPath, data: d})
+	return s.show(r, view{
+		name: "family", title: "Token family", width: "full", nav: dashboardPath, live: s.path + familyPath + id, data: d,
+	})
 }
 
 func (s *Server) sessionFacts(t *tx) []fact {
@@ -87,7 +89,7 @@ func orDash(s string) string {
 // familyTree makes a chain of the tokens that followed each other, and begins
 // new ones only where a token has several children: most never have, and a
 // family of a thousand generations would else march off the page.
-func familyTree(tokens []refreshToken, by map[string][]Exchange) (chains [][]*familyNode) {
+func familyTree(tokens []refreshToken, by map[string][]exchangeRow) (chains [][]*familyNode) {
 	nodes := make(map[digest]*familyNode, len(tokens))
 	children := make(map[digest][]refreshToken)
 	for _, t := range tokens {

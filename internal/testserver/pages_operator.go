@@ -20,8 +20,7 @@ func (s *Server) operator(h func(http.ResponseWriter, *http.Request) reply) http
 		switch {
 		case rep != nil:
 		case !s.operates(r):
-			s.log.WarnContext(r.Context(), "control refused", "remote", r.RemoteAddr, "path", r.URL.Path)
-			refusal := s.askKey(r, http.StatusForbidden, "")
+			refusal := s.keepOut(r)
 			rep = &refusal
 		default:
 			answer := h(w, r)
@@ -29,6 +28,12 @@ func (s *Server) operator(h func(http.ResponseWriter, *http.Request) reply) http
 		}
 		writePage(w, *rep)
 	}).ServeHTTP
+}
+
+// keepOut is the answer to whoever may not operate the server.
+func (s *Server) keepOut(r *http.Request) reply {
+	s.log.WarnContext(r.Context(), "control refused", "remote", r.RemoteAddr, "path", r.URL.Path)
+	return s.askKey(r, http.StatusForbidden, "")
 }
 
 func writePage(w http.ResponseWriter, rep reply) {

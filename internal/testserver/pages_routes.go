@@ -4,7 +4,8 @@ import "net/http"
 
 // pageRoutes registers what people see. Whatever a form does, it does by POST.
 func (s *Server) pageRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /ui/style.css", s.style)
+	mux.HandleFunc("GET /ui/style.css", s.asset("style.css"))
+	mux.HandleFunc("GET /ui/dashboard.js", s.asset("dashboard.js"))
 	mux.HandleFunc("GET "+signInPath, s.page(s.loginPage))
 	mux.HandleFunc("POST "+signInPath, s.page(s.loginPage))
 	mux.HandleFunc("POST "+signOutPath, s.page(s.signOutPage))
@@ -24,7 +25,11 @@ func (s *Server) dashboardRoutes(mux *http.ServeMux) {
 		"GET " + dashboardPath + "{$}":    s.dashboard,
 		"POST " + clockForm:               s.clockAction,
 		"POST " + faultsForm:              s.faultsAction,
+		"POST " + gatesForm:               s.gatesAction,
+		"POST " + scriptsForm:             s.scriptsAction,
+		"POST " + serverForm:              s.serverAction,
 		"POST " + sessionsForm:            s.sessionsAction,
+		"POST " + usersForm:               s.usersAction,
 		"GET " + familyPath + "{id}":      s.family,
 		"GET " + requestPath + "{number}": s.request,
 		"GET " + decoderPath:              s.decoder,
@@ -34,4 +39,5 @@ func (s *Server) dashboardRoutes(mux *http.ServeMux) {
 		mux.HandleFunc(pattern, s.operator(h))
 	}
 	mux.Handle("POST "+keyForm, s.guarded(s.keyAction))
+	mux.HandleFunc("GET "+livePath, s.live)
 }

@@ -73,19 +73,45 @@ func (a answer) shows(t *testing.T, texts ...string) {
 func TestAPageAllowsNothingButItsStyleAndItsForms(t *testing.T) {
 	b := start(t, "strict", nil).visitor()
 	b.signIn(t)
-	for _, path := range []string{"/ui/login", "/sessions", "/device", "/oauth/interaction?request=x", "/_test/", "/_test/ui/decoder", "/ui/style.css"} {
+	for _, path := range []string{"/ui/login", "/sessions", "/device", "/oauth/interaction?request=x", "/_test/ui/decoder", "/ui/style.css", "/ui/dashboard.js"} {
 		a := b.open(path)
 		assert.Equal(t, "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 			a.Header().Get("Content-Security-Policy"), path)
 		assert.Equal(t, "nosniff", a.Header().Get("X-Content-Type-Options"), path)
 		assert.Equal(t, "same-origin", a.Header().Get("Referrer-Policy"), path)
 		assert.NotContains(t, a.Body.String(), "<script", path)
-		assert.NotContains(t, a.Body.String(), "style=", path)
-		if path != "/ui/style.css" {
+		assert.NotContains(t, a.Body.String(), " style=", path)
+		if !strings.HasSuffix(path, "s") || path == "/sessions" {
 			assert.Equal(t, "no-store", a.Header().Get("Cache-Control"), path)
 			a.shows(t, "Test server, not for production")
 		}
 	}
+}
+
+// withoutOurs is a page without the one script that pages may have.
+func withoutOurs(body string) string {
+	return strings.Replace(body, `<script src="/ui/dashboard.js" defer></script>`, "", 1)
+}
+
+// The dashboard has a script, which is a file of this server's and asks nobody
+// else. A page without it does the same.
+func TestTheDashboardAllowsItsOwnScriptAndNoOther(t *testing.T) {
+	b := start(t, "strict", nil)
+	tokens := b.login(t)
+	b.refresh(tokens.Refresh)
+	u := b.visitor()
+	for _, path := range []string{"/_test/", "/_test/ui/session/" + tokens.Session, "/_test/ui/request/1"} {
+		a := u.open(path)
+		assert.Equal(t, "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "+
+			"script-src 'self'; connect-src 'self'", a.Header().Get("Content-Security-Policy"), path)
+		assert.Contains(t, a.Body.String(), `<script src="/ui/dashboard.js" defer></script>`, path)
+		assert.NotContains(t, withoutOurs(a.Body.String()), "<script", path)
+		assert.NotRegexp(t, `(?i) (style|on[a-z]+)=`, a.Body.String(), path)
+		assert.Contains(t, a.Body.String(), `data-page="`+path+`"`)
+	}
+	a := u.open("/ui/dashboard.js")
+	assert.Equal(t, "text/javascript; charset=utf-8", a.Header().Get("Content-Type"))
+	assert.NotRegexp(t, `innerHTML|outerHTML|document\.write|insertAdjacentHTML|eval\(|Function\(`, a.Body.String())
 }
 
 func TestTheCodeFlowThroughItsPages(t *testing.T) {
@@ -247,7 +273,8 @@ func TestAFormThatAnotherSiteSentIsRefused(t *testing.T) {
 		{"/ui/login", "as", "bob"}, {"/ui/logout", "", ""}, {"/ui/sessions", "action", "others"},
 		{"/oauth/interaction", "action", "approve"}, {"/device", "action", "approve"},
 		{"/_test/ui/clock", "action", "advance"}, {"/_test/ui/faults", "quick", "lose"},
-		{"/_test/ui/sessions", "action", "access"}, {"/_test/ui/decoder", "token", "x"},
+		{"/_test/ui/sessions", "action", "access"}, {"/_test/ui/decoder", "token", "x"}, {"/_test/ui/gates", "action", "set"},
+		{"/_test/ui/scripts", "action", "clear"}, {"/_test/ui/server", "action", "reset"}, {"/_test/ui/users", "action", "bump"},
 	} {
 		a := u.submit(form.path, form.name, form.value)
 		assert.Equal(t, http.StatusForbidden, a.Code, form.path)
@@ -327,7 +354,7 @@ func TestWhateverComesInIsShownAsText(t *testing.T) {
 	for i, a := range answers {
 		body := a.Body.String()
 		assert.Contains(t, a.Header().Get("Content-Type"), "text/html", "%d", i)
-		assert.NotContains(t, body, "<script", "%d", i)
+		assert.NotContains(t, withoutOurs(body), "<script", "%d", i)
 		assert.NotContains(t, body, "<img", "%d", i)
 		assert.NotEqual(t, http.StatusInternalServerError, a.Code, "%d", i)
 	}

@@ -99,6 +99,12 @@ func (s *Server) DisableUser(name string) error {
 	return s.store.disableUser(context.Background(), name, s.now())
 }
 
+// EnableUser lets a user in again who was locked out. What they had before is
+// good again, too, as far as nothing else ended it.
+func (s *Server) EnableUser(name string) error {
+	return s.store.disableUser(context.Background(), name, time.Time{})
+}
+
 // RevokeAccessTokens makes every access token issued so far invalid at once.
 // The sessions live on.
 func (s *Server) RevokeAccessTokens() error {

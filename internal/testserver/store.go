@@ -113,7 +113,8 @@ type Store interface {
 	// bumpUser moves the version on. When it returns, no refresh that was
 	// decided on the old version is still to be committed.
 	bumpUser(ctx context.Context, name string) error
-	// disableUser does what bumpUser does to the right to sign in.
+	// disableUser does what bumpUser does to the right to sign in. A zero time
+	// gives it back.
 	disableUser(ctx context.Context, name string, now time.Time) error
 
 	// create adds a session with the tokens that fn writes.
