@@ -125,6 +125,9 @@ func New(c Config) (*Store, error) {
 	return s, nil
 }
 
+// Dir returns the directory that the store made for itself.
+func (s *Store) Dir() string { return s.dir }
+
 func (c Config) check() (service string, err error) {
 	n := 0
 	for _, set := range []bool{c.Key != nil, c.KernelKey, c.Plain} {

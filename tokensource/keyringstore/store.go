@@ -111,6 +111,17 @@ func (s *Store) Lock(ctx context.Context, key tokensource.Key) (tokensource.Leas
 // it looks for an entry that does not exist.
 func Probe(ctx context.Context) error { return probe(ctx, process()) }
 
+// Probe is [Probe] for one store: a keyring that would ask for its password
+// counts as one that can be used if Config.Interactive allows it to ask here.
+// It does not prompt.
+func (s *Store) Probe(ctx context.Context) error {
+	err := probe(ctx, s.worker)
+	if s.interactive && opensByPrompt(err) {
+		return nil
+	}
+	return err
+}
+
 func probe(ctx context.Context, w *worker) error {
 	err := w.check(ctx, checkTime)
 	if err == nil {
