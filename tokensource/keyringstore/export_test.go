@@ -15,10 +15,11 @@ type FakeVault struct {
 	Remove func(service, user string) error
 }
 
-func (f FakeVault) check(ctx context.Context) error        { return f.Check(ctx) }
-func (f FakeVault) set(service, user, secret string) error { return f.Set(service, user, secret) }
-func (f FakeVault) remove(service, user string) error      { return f.Remove(service, user) }
-func (f FakeVault) nags() bool                             { return false }
+func (f FakeVault) check(ctx context.Context) error { return f.Check(ctx) }
+func (f FakeVault) set(service, user, secret string) (bool, error) {
+	return false, f.Set(service, user, secret)
+}
+func (f FakeVault) remove(service, user string) error { return f.Remove(service, user) }
 func (f FakeVault) get(service, user string) ([]string, error) {
 	text, err := f.Get(service, user)
 	return []string{text}, err
@@ -47,7 +48,7 @@ func newStores(v vault, configs []Config) ([]*Store, error) {
 func ProbeVault(ctx context.Context, v FakeVault) error { return probe(ctx, newWorker(v)) }
 
 // ProbeOS is Probe with a worker that nobody else uses.
-func ProbeOS(ctx context.Context) error { return probe(ctx, newWorker(new(osKeyring))) }
+func ProbeOS(ctx context.Context) error { return probe(ctx, newWorker(osKeyring{})) }
 
 // SealedPath is where the sealed file of key is.
 func (s *Store) SealedPath(key tokensource.Key) string { return s.path(key, ".sealed") }
@@ -72,14 +73,23 @@ func (s *Store) Mark(key tokensource.Key, counter uint64) error {
 
 // Preflight is the check of the real keyring, with the time that Probe gives
 // it and without go-keyring, whose one connection stays with one bus.
-func Preflight(ctx context.Context) error { return newWorker(new(osKeyring)).check(ctx, checkTime) }
+func Preflight(ctx context.Context) error { return newWorker(osKeyring{}).check(ctx, checkTime) }
 
 // NewOSStores returns stores over the keyring of this system with one worker
 // that nobody else uses, so that a keyring that hangs in one test does not hang
 // in the next.
-func NewOSStores(configs ...Config) ([]*Store, error) { return newStores(new(osKeyring), configs) }
+func NewOSStores(configs ...Config) ([]*Store, error) { return newStores(osKeyring{}, configs) }
 
 // Acceptable tells whether the keyring of goos takes a secret.
 func Acceptable(goos, service, user, secret string) error {
 	return acceptable(goos, service, user, secret)
+}
+
+// HoldRing holds the ring lock of key, as a write that has not returned does.
+func (s *Store) HoldRing(key tokensource.Key) (release func(), err error) {
+	lock, err := s.locks.TryLock(s.path(key, ".ring"))
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = lock.Release() }, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 	"github.com/seed-9a12f4e2/pawl/tokensource/keyringstore"
+	"github.com/seed-9a12f4e2/pawl/tokensource/storetest"
 )
 
 // needKeepass skips a test where KeePassXC is not installed; .ci/run installs
@@ -80,6 +81,10 @@ func TestKeepassHoldsASessionThroughAllThatItDoesDifferently(t *testing.T) {
 		made := d.saved()
 		k := d.keepass()
 		t.Logf("made and started in %v", time.Since(start).Round(time.Millisecond))
+
+		storetest.RunConfig(t, storetest.Config{OneProcess: true, Open: func(dir string) (tokensource.Store, error) {
+			return d.store(keyringstore.Config{Dir: dir}), nil
+		}})
 
 		dir := t.TempDir()
 		sealed := d.store(keyringstore.Config{Dir: dir, Sealed: true})

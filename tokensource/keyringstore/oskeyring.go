@@ -7,54 +7,40 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/zalando/go-keyring"
 )
 
 // osKeyring is the keyring of the operating system, by way of go-keyring. It
 // is used by the one worker alone.
-type osKeyring struct {
-	prompts atomic.Int64 // how many were answered
-}
+type osKeyring struct{}
 
-// maxPrompts is how many prompts a process puts up with. Each leaves a channel
-// in go-keyring that every later answer is sent to and nobody reads: a hundred
-// would leave five thousand goroutines. KeePassXC answers every write by a
-// prompt, seen or not.
-const maxPrompts = 4
+func (osKeyring) check(ctx context.Context) error { return preflight(ctx) }
 
-func (k *osKeyring) nags() bool { return k.prompts.Load() >= maxPrompts }
-
-func (k *osKeyring) check(ctx context.Context) error { return preflight(ctx) }
-
-func (k *osKeyring) get(service, user string) ([]string, error) {
+func (osKeyring) get(service, user string) ([]string, error) {
 	if err := acceptable(runtime.GOOS, service, user, ""); err != nil {
 		return nil, err
 	}
-	var texts []string
-	err := k.call(func() (err error) {
-		texts, err = readAll(service, user)
-		return err
-	})
-	return texts, err
+	texts, err := readAll(service, user)
+	return texts, classify(err)
 }
 
 // set never deletes first: a crash in between would lose the key.
-func (k *osKeyring) set(service, user, secret string) error {
+func (osKeyring) set(service, user, secret string) (prompted bool, err error) {
 	if err := acceptable(runtime.GOOS, service, user, secret); err != nil {
-		return err
+		return false, err
 	}
-	return k.call(func() error { return keyring.Set(service, user, secret) })
+	prompted, err = watched(func() error { return keyring.Set(service, user, secret) })
+	return prompted, classify(err)
 }
 
 // remove deletes one copy after the other, because go-keyring deletes but one,
 // and looks after each whether it is gone: a prompt that was dismissed looks
 // like success, and nobody is asked a second time.
-func (k *osKeyring) remove(service, user string) error {
+func (k osKeyring) remove(service, user string) error {
 	before, err := k.get(service, user)
 	for err == nil {
-		if err = k.call(func() error { return keyring.Delete(service, user) }); err != nil {
+		if err = classify(keyring.Delete(service, user)); err != nil {
 			break
 		}
 		var after []string
@@ -67,13 +53,6 @@ func (k *osKeyring) remove(service, user string) error {
 		return nil
 	}
 	return err
-}
-
-// call runs a call of go-keyring and names what it met.
-func (k *osKeyring) call(call func() error) error {
-	n, err := counted(call)
-	k.prompts.Add(int64(n))
-	return classify(err)
 }
 
 // classify names the cause of an error of go-keyring, most of which have no

@@ -48,12 +48,12 @@ func readAll(service, user string) ([]string, error) {
 	return texts, nil
 }
 
-// counted runs a call of go-keyring and tells how many prompts were answered
+// watched runs a call of go-keyring and tells whether a prompt was answered
 // during it.
-func counted(call func() error) (prompts int, err error) {
+func watched(call func() error) (prompted bool, err error) {
 	conn, err := dbus.SessionBus() // the one that go-keyring uses
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	// Registered before go-keyring's own, so it has each answer no later.
 	signals := make(chan *dbus.Signal, 16)
@@ -64,13 +64,11 @@ func counted(call func() error) (prompts int, err error) {
 		select {
 		case signal := <-signals:
 			if signal == nil { // the connection broke
-				return prompts, err
+				return prompted, err
 			}
-			if signal.Name == promptCompleted {
-				prompts++
-			}
+			prompted = prompted || signal.Name == promptCompleted
 		default:
-			return prompts, err
+			return prompted, err
 		}
 	}
 }

@@ -22,6 +22,6 @@ func readAll(service, user string) ([]string, error) {
 	return []string{text}, nil
 }
 
-func counted(call func() error) (int, error) { return 0, call() }
+func watched(call func() error) (prompted bool, err error) { return false, call() }
 
 func causeOf(err error) error { return fmt.Errorf("%w: %w", ErrFailed, err) }

@@ -217,7 +217,11 @@ func (s *Store) read(ctx context.Context, v *visit, key tokensource.Key) (*entry
 func (s *Store) set(ctx context.Context, v *visit, key tokensource.Key, swap *filelock.Lock, e *entry) error {
 	text := e.encode()
 	err := s.change(ctx, v, key, swap, e.record.Counter, func() error {
-		return s.worker.vault.set(s.service, key.String(), text)
+		prompted, err := s.worker.vault.set(s.service, key.String(), text)
+		if prompted {
+			s.worker.prompts.Add(1)
+		}
+		return err
 	})
 	if err != nil {
 		return err

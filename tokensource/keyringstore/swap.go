@@ -29,7 +29,7 @@ func (s *Store) Swap(ctx context.Context, key tokensource.Key, old, new tokensou
 	defer func() { _ = lock.Release() }()
 
 	v := s.visit()
-	inFile := s.sealed || !fits(len(data)) || s.worker.vault.nags()
+	inFile := s.sealed || !fits(len(data)) || s.worker.nags()
 	seen := s.recall(key)
 	p, err := s.look(ctx, v, key, inFile && seen != nil && !seen.holdsRecord())
 	if err != nil {

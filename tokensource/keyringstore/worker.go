@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,12 +18,10 @@ type vault interface {
 	// get returns all entries under a name, of which there should be one,
 	// and an error that matches errNoEntry where there is none.
 	get(service, user string) ([]string, error)
-	set(service, user, secret string) error
+	// set tells whether somebody, or something, answered a prompt for it.
+	set(service, user, secret string) (prompted bool, err error)
 	// remove deletes all entries under a name.
 	remove(service, user string) error
-	// nags tells that the keyring has prompted so often that it is better
-	// not written to where the file will do.
-	nags() bool
 }
 
 // process is the worker of the keyring of the operating system: package-level
@@ -30,11 +29,18 @@ type vault interface {
 // process behind a mutex of its own, so when a call hangs, those of every
 // other Store hang behind it; one worker lets one goroutine hang, not one per
 // call.
-var process = sync.OnceValue(func() *worker { return newWorker(new(osKeyring)) })
+var process = sync.OnceValue(func() *worker { return newWorker(osKeyring{}) })
 
 // coolDown is how long a keyring that did not answer is left alone. A stopped
 // daemon would otherwise cost each operation its whole deadline.
 const coolDown = 5 * time.Second
+
+// maxPrompts is how many prompts for a write a process puts up with; from then
+// on it writes to the file where that will do. Each prompt leaves a channel in
+// go-keyring that every later answer is sent to and nobody reads: a hundred
+// would leave five thousand goroutines. KeePassXC answers every write by a
+// prompt, seen or not.
+const maxPrompts = 4
 
 // errLeft marks that a caller's context ended.
 var errLeft = errors.New("keyringstore: the caller left")
@@ -42,8 +48,9 @@ var errLeft = errors.New("keyringstore: the caller left")
 // worker runs the calls of a keyring one at a time, each in a goroutine that
 // its caller leaves when the time is up. At most one goroutine exists.
 type worker struct {
-	vault vault
-	slot  chan struct{} // holds one element while a call runs
+	vault   vault
+	slot    chan struct{} // holds one element while a call runs
+	prompts atomic.Int64  // how many writes were answered by one
 
 	mu       sync.Mutex // guards all below; never held across I/O or a wait
 	deadline time.Time  // of the call that runs; zero while none does
@@ -145,6 +152,9 @@ func (w *worker) hung() error {
 	// Its caller left before the deadline, and it has not come back since.
 	return &StateError{State: StateServiceHung}
 }
+
+// nags tells that the keyring prompts at writes.
+func (w *worker) nags() bool { return w.prompts.Load() >= maxPrompts }
 
 // doubted: the keyring has not answered since it last failed to.
 func (w *worker) doubted() bool {
