@@ -32,7 +32,7 @@ func (a realAnswer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte(a.Body))
 }
 
-func realAnswers(t *testing.T) []realAnswer {
+func realAnswers(t testing.TB) []realAnswer {
 	t.Helper()
 	f, err := os.Open("testdata/answers.jsonl")
 	require.NoError(t, err)

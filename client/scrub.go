@@ -23,28 +23,38 @@ func newScrubber(secrets []tokensource.Secret) scrubber {
 		plain := secret.Reveal()
 		inJSON, _ := json.Marshal(plain)
 		// As it is, and as the request held it: servers echo that, too.
-		s.secrets = append(s.secrets, plain, url.QueryEscape(plain), string(inJSON[1:len(inJSON)-1]))
+		for _, form := range []string{plain, url.QueryEscape(plain), string(inJSON[1 : len(inJSON)-1])} {
+			if form = printable(form); form != "" {
+				s.secrets = append(s.secrets, form)
+			}
+		}
 	}
 	return s
 }
 
-// text returns at most limit characters of in.
+// text returns at most limit characters of in. What cannot be printed goes
+// first: between two halves of a secret it would hide them from the search.
 func (s scrubber) text(in string, limit int) string {
+	in = printable(in)
 	for _, secret := range s.secrets {
 		in = strings.ReplaceAll(in, secret, "[redacted]")
 	}
-	var out strings.Builder
-	for _, r := range in {
+	for i := range in {
 		if limit == 0 {
-			break
+			return in[:i]
 		}
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			continue
-		}
-		out.WriteRune(r)
 		limit--
 	}
-	return out.String()
+	return in
+}
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // err returns err, or its scrubbed text where the text needs it.
