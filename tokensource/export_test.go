@@ -1,6 +1,11 @@
 package tokensource
 
-import "time"
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"time"
+)
 
 // Deadline lets a test set the two clocks apart.
 func DeadlinePassed(mono, wall, now time.Time) bool {
@@ -85,6 +90,18 @@ func Lineage(stored *LineageRecord, child LineageRecord) (what string, anomaly b
 	ruling, text := lineage(s, child.record())
 	return [...]string{ruleWrite: "write", ruleDone: "done", ruleYield: "yield", ruleDiscard: "discard"}[ruling], text != ""
 }
+
+// KnownFields are the names of the fields of a record.
+func KnownFields() (names []string) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[recordJSON]()) {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
+
+// IsNewerRecord reports whether a record was refused as one of a newer program.
+func IsNewerRecord(err error) bool { return errors.Is(err, errNewerRecord) }
 
 // RecodeRecord decodes and encodes a record.
 func RecodeRecord(data []byte) ([]byte, error) {

@@ -229,9 +229,11 @@ func decodeRecord(data []byte) (*record, error) {
 	if json.Unmarshal(data, &wire) != nil || json.Unmarshal(data, &all) != nil {
 		return nil, errCorruptRecord
 	}
+	// json reads a field whatever its case. Kept beside the one that it was
+	// read as, it could come back as that, or outlive a logout.
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[recordJSON]()) {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		delete(all, name)
+		known, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool { return strings.EqualFold(name, known) })
 	}
 	if len(all) == 0 {
 		all = nil // an emptied map keeps its memory, for as long as the session lasts

@@ -1,7 +1,9 @@
 package tokensource_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -84,7 +86,8 @@ func TestASessionGoesOnInTheNextProcessWithAllItKnew(t *testing.T) {
 }
 
 // FuzzRecord: whatever is in the store, reading it neither panics nor shows
-// it, and what can be read is written back to the same meaning.
+// it; a record of a newer program is refused; one that can be read is written
+// back to the same meaning, with all that a newer program has put into it.
 func FuzzRecord(f *testing.F) {
 	f.Add([]byte(`{"v":1,"family":"000102030405060708090a0b0c0d0e0f","gen":3,"access_token":"at","refresh_token":"rt","issued_at":1,"expiry":2,"scopes":[],"unknown":{"a":[1]}}`))
 	f.Add([]byte(`{"v":1,"family":"000102030405060708090a0b0c0d0e0f","gen":3,"ended":"logged_out"}`))
@@ -93,12 +96,22 @@ func FuzzRecord(f *testing.F) {
 	f.Add([]byte(`{"v":1,"gen":18446744073709551615}`))
 	f.Add([]byte("\xff\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		var head struct {
+			V int64 `json:"v"`
+		}
+		headErr := json.Unmarshal(data, &head)
 		once, err := tokensource.RecodeRecord(data)
 		if err != nil {
 			if len(data) > 20 && strings.Contains(err.Error(), string(data)) {
 				t.Errorf("the error shows the record: %v", err)
 			}
+			if newer := headErr == nil && head.V > 1; newer != tokensource.IsNewerRecord(err) {
+				t.Errorf("format %d: %v", head.V, err)
+			}
 			return
+		}
+		if head.V != 1 {
+			t.Errorf("format %d was read", head.V)
 		}
 		twice, err := tokensource.RecodeRecord(once)
 		if err != nil {
@@ -107,5 +120,35 @@ func FuzzRecord(f *testing.F) {
 		if string(once) != string(twice) {
 			t.Errorf("rewriting changes the record:\n%s\n%s", once, twice)
 		}
+		before, _ := tokensource.ViewRecord(data)
+		after, _ := tokensource.ViewRecord(once)
+		assert.Equal(t, before, after, "rewriting changes what the record means")
+		assertExtrasSurvive(t, data, once)
 	})
+}
+
+// assertExtrasSurvive compares the fields that this program does not know. One
+// that json takes for a known field in another case is no field of its own.
+func assertExtrasSurvive(t *testing.T, data, again []byte) {
+	t.Helper()
+	var before, after map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(data, &before))
+	require.NoError(t, json.Unmarshal(again, &after))
+	known := tokensource.KnownFields()
+	for name, value := range before {
+		if slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, name) }) {
+			assert.True(t, slices.Contains(known, name) || after[name] == nil, "%q stays beside the field that it was read as", name)
+			continue
+		}
+		assert.Equal(t, plain(t, value), plain(t, after[name]), "%q, which a newer program wrote", name)
+	}
+}
+
+// plain returns value without spaces and with HTML escaped, as Go writes it.
+func plain(t *testing.T, value json.RawMessage) string {
+	t.Helper()
+	var compact, escaped bytes.Buffer
+	require.NoError(t, json.Compact(&compact, value))
+	json.HTMLEscape(&escaped, compact.Bytes())
+	return escaped.String()
 }
