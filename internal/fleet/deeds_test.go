@@ -126,12 +126,24 @@ func renewOnce(stop context.Context, j job, store tokensource.Store) error {
 	if err == nil {
 		_, err = c.Session().Renew(ctx, tok)
 	}
-	if err != nil && (errors.Is(err, tokensource.ErrLoginRequired) || errors.Is(err, tokensource.ErrTryAgain)) {
-		tell(report{Event: "trouble", Err: err.Error()})
+	if event := eventOf(err); event != "" {
+		tell(report{Event: event, Err: err.Error()})
 		rest(stop, 20*time.Millisecond)
 		err = nil
 	}
 	return errors.Join(err, c.Close(ctx))
+}
+
+// eventOf is "over" where a login is required, "trouble" where the same may
+// succeed later, and empty for everything else.
+func eventOf(err error) string {
+	switch {
+	case errors.Is(err, tokensource.ErrLoginRequired):
+		return "over"
+	case errors.Is(err, tokensource.ErrTryAgain):
+		return "trouble"
+	}
+	return ""
 }
 
 // rest waits for d, or until it is time to stop.

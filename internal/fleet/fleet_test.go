@@ -1,7 +1,6 @@
 package fleet_test
 
 import (
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-9a12f4e2/pawl/authtest"
-	"github.com/seed-9a12f4e2/pawl/tokensource"
 )
 
 // Guards rules 4 and 5: one flight per process, the lease of the store, and the
@@ -84,42 +82,6 @@ func TestAProcessThatEndsRightAfterItsRequestInTheAdvisoryWindowLosesNothing(t *
 		stillGood(t, c)
 		assert.Equal(t, 1, srv.MaxRedemptions())
 		assert.Zero(t, srv.Stats().FamiliesRevoked)
-	})
-}
-
-// Guards rules 6, 9 and 10 against kill -9 at any moment: where the server
-// answers a retired token well for a while, no kill costs the session.
-func TestProcessesKilledAtAnyMomentNeverLoseASessionWhereTheServerHasGrace(t *testing.T) {
-	forEachStore(t, func(t *testing.T, j job) {
-		srv := authtest.NewWith(t, authtest.Config{Profile: authtest.Grace, TokenDelay: 5 * time.Millisecond})
-		j.Deed, j.Server = "rotate", srv.URL()
-		j.Rotation = tokensource.Rotation{Replay: tokensource.ReplayAnswered, Grace: 10 * time.Second}
-		c := logIn(t, srv, j, 0, time.Hour)
-		random := rand.New(rand.NewPCG(1, 2))
-		const kills = 15
-		members := make([]*member, 4)
-		for i := range members {
-			members[i] = start(t, j)
-		}
-		for range kills {
-			// Each kill falls somewhere in a rotation of somebody's.
-			before := srv.Stats().RefreshRequests
-			waitFor(t, func() bool { return srv.Stats().RefreshRequests > before+2 })
-			for range random.IntN(2000) {
-				_ = srv.Stats() // some microseconds each: never the same moment
-			}
-			i := random.IntN(len(members))
-			members[i].kill()
-			members[i] = start(t, j)
-		}
-		for _, m := range members {
-			assert.NoError(t, m.stop())
-		}
-		stillGood(t, c)
-		stats := srv.Stats()
-		t.Logf("%d kills, %d rotations, %d answered from the grace", kills, stats.Rotations, stats.Replays)
-		assert.Zero(t, stats.FamiliesRevoked)
-		assert.Empty(t, srv.Sessions("alice")[0].Ended)
 	})
 }
 

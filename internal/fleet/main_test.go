@@ -16,7 +16,10 @@ import (
 	"github.com/seed-9a12f4e2/pawl/tokensource/keyringstore"
 )
 
-var soak = flag.Duration("fleet.soak", 0, "go on for so long, and in full")
+var (
+	soak   = flag.Duration("fleet.soak", 0, "go on killing for so long over each store and server, and rotate in full")
+	update = flag.Bool("fleet.update", false, "write the figures into docs/crashes.md")
+)
 
 // memberVar makes the test binary one of the processes.
 const memberVar = "PAWL_FLEET_MEMBER"
@@ -26,6 +29,10 @@ const memberLife = 3 * time.Minute
 
 func TestMain(m *testing.M) {
 	if os.Getenv(memberVar) == "" {
+		// These tests wait more than they compute: for a lock, for a mark, for a
+		// time-out.
+		flag.Parse()
+		_ = flag.Set("test.parallel", "6")
 		os.Exit(m.Run())
 	}
 	time.AfterFunc(memberLife, func() { os.Exit(3) })

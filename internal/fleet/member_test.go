@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -195,23 +196,38 @@ func logIn(t *testing.T, srv *authtest.Server, j job, age, left time.Duration) *
 	return c
 }
 
-// adopt starts a session, in place of the one that is there.
+// adopt starts a session, in place of the one that is there. A keyring that is
+// kept busy may not answer at once.
 func adopt(t *testing.T, srv *authtest.Server, c *client.Client, age, left time.Duration) {
 	t.Helper()
 	tokens, now := srv.Login("alice", "laptop"), time.Now()
-	require.NoError(t, c.Session().Adopt(t.Context(), tokensource.Grant{
+	g := tokensource.Grant{
 		AccessToken:  tokensource.NewSecret(tokens.AccessToken),
 		RefreshToken: tokensource.NewSecret(tokens.RefreshToken),
 		IssuedAt:     now.Add(-age),
 		Expiry:       now.Add(left),
-	}))
+	}
+	patiently(t, func() error { return c.Session().Adopt(t.Context(), g) })
+}
+
+// patiently does what may fail for a while.
+func patiently(t *testing.T, do func() error) {
+	t.Helper()
+	err := do()
+	for end := time.Now().Add(time.Minute); errors.Is(err, tokensource.ErrTryAgain) && time.Now().Before(end); err = do() {
+		rest(t.Context(), 100*time.Millisecond)
+	}
+	require.NoError(t, err)
 }
 
 // stillGood has the session renew once more: nothing was lost.
 func stillGood(t *testing.T, c *client.Client) {
 	t.Helper()
-	tok, err := c.Session().Token(t.Context())
-	require.NoError(t, err)
-	_, err = c.Session().Renew(t.Context(), tok)
-	require.NoError(t, err)
+	patiently(t, func() error {
+		tok, err := c.Session().Token(t.Context())
+		if err == nil {
+			_, err = c.Session().Renew(t.Context(), tok)
+		}
+		return err
+	})
 }
