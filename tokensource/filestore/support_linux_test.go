@@ -3,6 +3,7 @@ package filestore_test
 import (
 	"crypto/rand"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -16,11 +17,9 @@ func readable(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	dir := openDir(t)
-	path := filepath.Join(dir, "program")
-	program, err := os.ReadFile(self)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(path, program, 0o755))
+	path := filepath.Join(openDir(t), "program")
+	out, err := exec.Command("cp", self, path).CombinedOutput()
+	require.NoError(t, err, "%s", out)
 	require.NoError(t, os.Chmod(path, 0o755))
 	return path
 }

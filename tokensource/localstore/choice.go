@@ -1,8 +1,11 @@
 package localstore
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/seed-9a12f4e2/pawl/tokensource"
 )
 
 // Backend is a place where sessions are kept.
@@ -81,21 +84,34 @@ type Rejection struct {
 	Err error
 }
 
-// causes are several errors in one line.
-type causes []error
-
-func (c causes) Error() string {
-	var b strings.Builder
-	for i, err := range c {
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(err.Error())
+// short leaves out of an error what a list of errors need not repeat.
+func (r Rejection) short() string {
+	err := r.Err
+	var e *tokensource.Error
+	if errors.As(err, &e) && e.Err != nil {
+		err = e.Err
 	}
-	return b.String()
+	return "not " + r.Backend.String() + ": " + strings.ReplaceAll(err.Error(), "\n", ", ")
 }
 
-func (c causes) Unwrap() []error { return c }
+// nowhere is the error of all places together, in one line.
+type nowhere []Rejection
+
+func (n nowhere) Error() string {
+	text := "localstore: there is no place for sessions here"
+	for _, r := range n {
+		text += "; " + r.short()
+	}
+	return text
+}
+
+func (n nowhere) Unwrap() []error {
+	var all []error
+	for _, r := range n {
+		all = append(all, r.Err)
+	}
+	return all
+}
 
 const (
 	asked    = "asked for by name"
@@ -118,7 +134,7 @@ func (c Choice) String() string {
 		b.WriteString(": " + c.Why)
 	}
 	for _, r := range c.Rejected {
-		b.WriteString("; not " + r.Backend.String() + ": " + strings.ReplaceAll(r.Err.Error(), "\n", ", "))
+		b.WriteString("; " + r.short())
 	}
 	if len(c.Hints) > 0 {
 		b.WriteString("; here: " + strings.Join(c.Hints, ", "))

@@ -167,18 +167,16 @@ func (o *opening) choose(ctx context.Context) (tokensource.Store, error) {
 	if o.Use != Auto {
 		return o.only(ctx, o.Use, asked)
 	}
-	var all causes
 	for _, b := range o.order() {
 		store, err := o.only(ctx, b, first)
 		if err == nil || !missing(err) {
 			return store, err
 		}
-		all = append(all, fmt.Errorf("not %s: %w", b, err))
 	}
 	return nil, &tokensource.Error{
 		Reason: tokensource.ReasonStore,
 		Advice: "set Config.Key to a key of the program's own, or name one of kernel-key, plain and memory in Config.Allow",
-		Err:    fmt.Errorf("localstore: there is no place for sessions here: %w", all),
+		Err:    nowhere(o.choice.Rejected),
 	}
 }
 
