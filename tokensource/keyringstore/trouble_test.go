@@ -170,6 +170,26 @@ func TestSessionWhoseKeyIsLostStartsOverWithTheNextLogin(t *testing.T) {
 	}
 }
 
+// A keyring that was restored from a backup, or reset and used by another
+// directory's store, holds a key that opens nothing here.
+func TestSessionSealedUnderAnotherKeyIsLost(t *testing.T) {
+	r, key, dir := newRing(), newKey(), t.TempDir()
+	config := keyringstore.Config{Dir: dir, Sealed: true}
+	s := r.open(t, config)[0]
+	require.NoError(t, swap(t, s, key, 0, 1))
+	require.NoError(t, swap(t, s, key, 1, 2))
+	r.change(func(r *ring) { clear(r.entries) })
+	require.NoError(t, swap(t, r.open(t, keyringstore.Config{})[0], key, 0, 9), "in a directory of its own")
+
+	s = r.open(t, config)[0]
+	_, _, err := s.Load(t.Context(), key)
+	require.ErrorIs(t, err, keyringstore.ErrNoKey)
+	require.ErrorIs(t, err, tokensource.ErrLoginRequired)
+	assert.Equal(t, tokensource.ReasonKeyLost, reason(t, err))
+	require.NoError(t, swap(t, s, key, 0, 3), "a login begins anew")
+	holds(t, r.open(t, config)[0], key, 3, keyringstore.Sealed)
+}
+
 // A store that remembers the lost key must not go on with it once another
 // process has made a new one.
 func TestKeyThatWasReplacedIsNotUsedAgain(t *testing.T) {
