@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -73,6 +74,8 @@ type child struct {
 	said  chan string // lines after "ready"; closed when there are no more
 	ready chan struct{}
 	end   error // what the process ended with, once said is closed
+	// killed: kill was called, so how the process ended is no matter.
+	killed atomic.Bool
 }
 
 // start starts a process for a deed, which waits for begin.
@@ -172,15 +175,9 @@ func (c *child) finish() {
 	}
 }
 
-// stop tells the process to finish what it does and to end.
-func (c *child) stop() {
-	c.t.Helper()
-	_ = c.stdin.Close()
-	c.finish()
-}
-
 // kill ends the process on the spot, if it has not ended.
 func (c *child) kill() {
+	c.killed.Store(true)
 	_ = c.cmd.Process.Kill()
 	for range c.said {
 	}

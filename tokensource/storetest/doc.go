@@ -47,6 +47,6 @@
 // store that keeps nothing in files may ignore it: the keys are drawn at random
 // each time, and what the clauses leave behind is theirs alone.
 //
-// PAWL_STORETEST_KILLS sets how many processes are killed, 40 unless set and
+// PAWL_STORETEST_KILLS sets how many processes are killed, 30 unless set and
 // fewer with -short.
 package storetest

@@ -81,7 +81,7 @@ func valuesHide(ctx context.Context, s *subject) {
 // leavesNone counts the goroutines that come from calls of the store. They
 // inherit a label, so those of other tests do not matter.
 func leavesNone(ctx context.Context, s *subject) {
-	const rounds = 20
+	const rounds = 12
 	label := rand.Text()
 	pprof.Do(ctx, pprof.Labels("storetest", label), func(ctx context.Context) {
 		round := func() {

@@ -29,13 +29,13 @@ func (s *subject) kills() int {
 	if testing.Short() {
 		return 10
 	}
-	return 40
+	return 30
 }
 
 // writersDie has three processes write in turn and kills one after the other,
 // while a reader without a lease reads all the time.
 func writersDie(ctx context.Context, s *subject) {
-	w := &writers{subject: s, heard: make(chan struct{}, 1)}
+	w := &writers{subject: s, heard: make(chan struct{}, 1), died: make(chan *child, 1)}
 	typical := w.typical(ctx)
 	reading, stop := context.WithCancel(s.Context())
 	var reader sync.WaitGroup
@@ -86,6 +86,7 @@ type writers struct {
 	acked   atomic.Uint64 // the highest number that a process was told is safe
 	reads   atomic.Uint64
 	heard   chan struct{} // holds one element when acked has grown
+	died    chan *child   // processes that ended by themselves
 }
 
 // typical measures how long a write takes.
@@ -118,6 +119,12 @@ func (w *writers) add() {
 			default:
 			}
 		}
+		if !c.killed.Load() {
+			select {
+			case w.died <- c:
+			default:
+			}
+		}
 	}()
 	go c.begin()
 }
@@ -130,14 +137,12 @@ func (w *writers) progress() bool {
 	select {
 	case <-w.heard:
 		return true
+	case c := <-w.died:
+		w.Errorf("a process failed while others were killed: %v", c.end)
 	case <-timer.C:
 		w.Errorf("no process has written for %v", w.config.patience)
-		for _, c := range w.running {
-			c.kill()
-			w.Logf("one of them ended with: %v", c.end)
-		}
-		return false
 	}
+	return false
 }
 
 // read reads until ctx ends.

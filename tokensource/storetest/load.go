@@ -102,7 +102,7 @@ func loadUnderLease(ctx context.Context, s *subject) {
 // loadInOrder has readers read while a writer writes, each record at least
 // once.
 func loadInOrder(ctx context.Context, s *subject) {
-	const records = 20
+	const records = 12
 	ctx, stop := context.WithCancel(ctx)
 	var readers sync.WaitGroup
 	var reads atomic.Int64

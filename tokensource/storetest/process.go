@@ -48,7 +48,7 @@ func doCount(ctx context.Context, s *subject, j job) error {
 }
 
 func processesCount(ctx context.Context, s *subject) {
-	const processes, times = 3, 12
+	const processes, times = 3, 8
 	var all []*child
 	for range processes {
 		all = append(all, s.start("count", job{Times: times}))
