@@ -14,9 +14,12 @@ import (
 
 // deeds are the things that a process can be told to do.
 var deeds = map[string]func(context.Context, job) error{
-	"get":    func(_ context.Context, j job) error { return get(j) },
-	"crowd":  crowd,
-	"rotate": rotate,
+	"get":     func(_ context.Context, j job) error { return get(j) },
+	"crowd":   crowd,
+	"rotate":  rotate,
+	"once":    once,
+	"program": program,
+	"unsaved": unsaved,
 }
 
 // get uses the API once and ends on the spot, without Close: a short-lived
@@ -134,6 +137,35 @@ func renewOnce(stop context.Context, j job, store tokensource.Store) error {
 	return errors.Join(err, c.Close(ctx))
 }
 
+// once tells of the token that is there, renews it, tells what came of that,
+// and tries again until it is told to stop or has a new one.
+func once(stop context.Context, j job) error {
+	c, err := j.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), renewalTime)
+	defer cancel()
+	tok, err := c.Session().Token(ctx)
+	if err != nil {
+		return err
+	}
+	tell(report{Event: "has", Generation: tok.ID().Generation})
+	for {
+		begun := time.Now()
+		renewed, err := c.Session().Renew(ctx, tok)
+		if err == nil {
+			tell(report{Event: "renewed", Generation: renewed.ID().Generation, Took: time.Since(begun)})
+			return c.Close(ctx)
+		}
+		tell(report{Event: eventOf(err), Err: err.Error(), Took: time.Since(begun)})
+		if eventOf(err) == "" || stop.Err() != nil {
+			return errors.Join(err, c.Close(ctx))
+		}
+		rest(stop, 100*time.Millisecond)
+	}
+}
+
 // eventOf is "over" where a login is required, "trouble" where the same may
 // succeed later, and empty for everything else.
 func eventOf(err error) string {
@@ -159,15 +191,23 @@ type tap struct{ tokensource.Store }
 
 func (s tap) Swap(ctx context.Context, key tokensource.Key, old, new tokensource.Version, data []byte) error {
 	err := s.Store.Swap(ctx, key, old, new, data)
-	var rec struct {
-		Family     string
-		Generation uint64 `json:"gen"`
-		Parent     string
-		Mark       json.RawMessage
-	}
-	if err == nil && json.Unmarshal(data, &rec) == nil && rec.Mark == nil && rec.Parent != "" {
+	if rec := recordOf(data); err == nil && rec.Mark == nil && rec.Parent != "" {
 		// The record has 16 bytes of the hash that the server shows 4 of.
 		tell(report{Event: "saved", Family: rec.Family, Generation: rec.Generation, Parent: rec.Parent[:8]})
 	}
 	return err
+}
+
+// rec is what the harness reads of a record, format 1: a successor has a parent
+// and no mark.
+type rec struct {
+	Family     string
+	Generation uint64 `json:"gen"`
+	Parent     string
+	Mark       json.RawMessage
+}
+
+func recordOf(data []byte) (r rec) {
+	_ = json.Unmarshal(data, &r)
+	return r
 }

@@ -70,6 +70,7 @@ type job struct {
 	Profile  string
 	Key      []byte
 	Rotation tokensource.Rotation
+	Held     bool // a save waits until the process is told to stop
 }
 
 func (j job) store() (tokensource.Store, error) {
