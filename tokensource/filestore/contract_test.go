@@ -9,7 +9,16 @@ import (
 )
 
 func TestTheFileStoreKeepsTheContract(t *testing.T) {
-	storetest.Run(t, func(dir string) (tokensource.Store, error) {
-		return filestore.New(filestore.Config{Dir: dir, Key: fixed(1)})
-	})
+	for name, config := range map[string]filestore.Config{"sealed": {Key: fixed(1)}, "plain": {Plain: true}} {
+		t.Run(name, func(t *testing.T) {
+			storetest.RunConfig(t, storetest.Config{
+				Open: func(dir string) (tokensource.Store, error) {
+					config := config
+					config.Dir = dir
+					return filestore.New(config)
+				},
+				MaxData: 1 << 20,
+			})
+		})
+	}
 }

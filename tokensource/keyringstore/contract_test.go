@@ -27,8 +27,11 @@ func TestStoreOverARealKeyringKeepsTheContract(t *testing.T) {
 	for name, sealed := range map[string]bool{"keyring": false, "sealed": true} {
 		t.Run(name, func(t *testing.T) {
 			needKeyring(t)
-			storetest.Run(t, func(dir string) (tokensource.Store, error) {
-				return keyringstore.New(keyringstore.Config{Dir: dir, Service: "pawl-test", Sealed: sealed})
+			storetest.RunConfig(t, storetest.Config{
+				Open: func(dir string) (tokensource.Store, error) {
+					return keyringstore.New(keyringstore.Config{Dir: dir, Service: "pawl-test", Sealed: sealed})
+				},
+				MaxData: 1 << 20,
 			})
 		})
 	}
