@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
+	"github.com/seed-9a12f4e2/pawl/tokensource/keyringstore"
 )
 
 // deeds are the things that a process can be told to do.
@@ -17,6 +18,7 @@ var deeds = map[string]func(context.Context, job) error{
 	"get":     func(_ context.Context, j job) error { return get(j) },
 	"crowd":   crowd,
 	"rotate":  rotate,
+	"adopt":   adoptOnce,
 	"once":    once,
 	"program": program,
 	"unsaved": unsaved,
@@ -104,7 +106,7 @@ func rotate(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
-	store := tap{plain}
+	store := tap{Store: plain, where: j.Where}
 	var all sync.WaitGroup
 	errs := make([]error, 2)
 	for i := range errs {
@@ -134,6 +136,20 @@ func renewOnce(stop context.Context, j job, store tokensource.Store) error {
 		rest(stop, 20*time.Millisecond)
 		err = nil
 	}
+	return errors.Join(err, c.Close(ctx))
+}
+
+// adoptOnce starts a session where the test itself cannot: as another user, or
+// over another keyring.
+func adoptOnce(ctx context.Context, j job) error {
+	c, err := j.client()
+	if err != nil {
+		return err
+	}
+	err = c.Session().Adopt(ctx, tokensource.Grant{
+		AccessToken: tokensource.NewSecret(j.Access), RefreshToken: tokensource.NewSecret(j.Refresh),
+		IssuedAt: time.Now(), Expiry: time.Now().Add(time.Hour),
+	})
 	return errors.Join(err, c.Close(ctx))
 }
 
@@ -187,13 +203,22 @@ func rest(stop context.Context, d time.Duration) {
 }
 
 // tap tells of every save, at once: what was told of is safe.
-type tap struct{ tokensource.Store }
+type tap struct {
+	tokensource.Store
+	where bool
+}
 
 func (s tap) Swap(ctx context.Context, key tokensource.Key, old, new tokensource.Version, data []byte) error {
 	err := s.Store.Swap(ctx, key, old, new, data)
 	if rec := recordOf(data); err == nil && rec.Mark == nil && rec.Parent != "" {
 		// The record has 16 bytes of the hash that the server shows 4 of.
-		tell(report{Event: "saved", Family: rec.Family, Generation: rec.Generation, Parent: rec.Parent[:8]})
+		r := report{Event: "saved", Family: rec.Family, Generation: rec.Generation, Parent: rec.Parent[:8]}
+		if ring, ok := s.Store.(*keyringstore.Store); ok && s.where {
+			if where, err := ring.Where(ctx, key); err == nil {
+				r.Where = where.String()
+			}
+		}
+		tell(r)
 	}
 	return err
 }

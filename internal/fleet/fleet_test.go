@@ -23,8 +23,8 @@ func TestEightProcessesOfSixteenGoroutinesRotateOneSessionWithoutAReuse(t *testi
 			switch j.Store {
 			case "keyring":
 				rotations = 100 // its daemon is one thread, which each of them keeps busy for 0.1 s
-			case "file":
-				rotations = 200 // what it does not share with the sealed one is the key alone
+			case "file", "plain":
+				rotations = 200 // what they do not share with the sealed one is the key alone
 			}
 		}
 		begun := time.Now()

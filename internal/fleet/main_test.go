@@ -65,17 +65,24 @@ type job struct {
 	Name     string // its User-Agent, by which the server tells it from others
 	User     int    // the user to become; 0: whoever runs the test
 	Server   string
-	Store    string // keyring, sealed (its key in the keyring) or file
+	Store    string // keyring, sealed (its key in the keyring), file (sealed) or plain
 	Dir      string
 	Profile  string
 	Key      []byte
 	Rotation tokensource.Rotation
-	Held     bool // a save waits until the process is told to stop
+	Held     bool     // a save waits, or fails, until the process is told to stop
+	Where    bool     // tell where each record was saved
+	Env      []string // of the process, beside the test's own
+	Access   string   // the tokens of a login, which is what "adopt" is for
+	Refresh  string
 }
 
 func (j job) store() (tokensource.Store, error) {
-	if j.Store == "file" {
+	switch j.Store {
+	case "file":
 		return filestore.New(filestore.Config{Dir: j.Dir, Key: func(context.Context) ([]byte, error) { return j.Key, nil }})
+	case "plain":
+		return filestore.New(filestore.Config{Dir: j.Dir, Plain: true})
 	}
 	return keyringstore.New(keyringstore.Config{Service: "pawl-test", Dir: j.Dir, Sealed: j.Store == "sealed"})
 }
@@ -109,6 +116,7 @@ type report struct {
 	Generation uint64        `json:",omitempty"`
 	Parent     string        `json:",omitempty"` // a mark of the refresh token that was spent, as the server has it
 	Err        string        `json:",omitempty"`
+	Where      string        `json:",omitempty"`
 	Took       time.Duration `json:",omitempty"`
 }
 

@@ -56,6 +56,7 @@ func startHeard(t *testing.T, j job, hear func(report)) *member {
 	m.cmd = exec.Command(self)
 	// A process under the race detector sleeps for a second when it ends.
 	m.cmd.Env = append(os.Environ(), memberVar+"=1", "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	m.cmd.Env = append(m.cmd.Env, j.Env...)
 	m.cmd.Stderr = t.Output()
 	m.cmd.SysProcAttr = dieWithParent()
 	m.stdin, err = m.cmd.StdinPipe()
@@ -155,7 +156,7 @@ func (m *member) reports() []report {
 // session on one machine, side by side: each has a directory and a session of
 // its own.
 func forEachStore(t *testing.T, test func(t *testing.T, j job)) {
-	for _, store := range []string{"keyring", "sealed", "file"} {
+	for _, store := range []string{"keyring", "sealed", "file", "plain"} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
 			test(t, newJob(t, store))
@@ -166,7 +167,7 @@ func forEachStore(t *testing.T, test func(t *testing.T, j job)) {
 // newJob returns a job over a new store of that kind.
 func newJob(t *testing.T, store string) job {
 	t.Helper()
-	if store != "file" {
+	if store == "keyring" || store == "sealed" {
 		needKeyring(t)
 	}
 	key := make([]byte, 32)

@@ -116,7 +116,10 @@ func unsaved(mended context.Context, j job) error {
 	if err != nil {
 		return err
 	}
-	store := held{Store: plain, ctx: mended, fail: errors.New("no room")}
+	store := plain
+	if j.Held {
+		store = held{Store: plain, ctx: mended, fail: errors.New("no room")}
+	}
 	var once sync.Once
 	c, err := j.clientOver(store, tokensource.Hooks{SaveFailed: func(info tokensource.SaveFailedInfo) {
 		once.Do(func() { tell(report{Event: "hook", Generation: info.ID.Generation, Err: info.Err.Error()}) })
@@ -150,6 +153,7 @@ func unsaved(mended context.Context, j job) error {
 		tell(report{Event: "unsaved", Err: err.Error()})
 	}
 	<-mended.Done()
+	tell(report{Event: "closing"})
 	return c.Close(ctx)
 }
 
@@ -174,7 +178,7 @@ func useOnce(ctx context.Context, c *client.Client, j job) error {
 func TestASaveThatFailsIsKeptServedAndRetriedAndNobodyRotatesMeanwhile(t *testing.T) {
 	forEachStore(t, func(t *testing.T, j job) {
 		srv := authtest.New(t)
-		j.Deed, j.Server = "unsaved", srv.URL()
+		j.Deed, j.Server, j.Held = "unsaved", srv.URL(), true
 		c := logIn(t, srv, j, 0, time.Hour)
 		m := start(t, j)
 		m.await(t, "saving")
