@@ -3,6 +3,7 @@
 package filelock_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -63,4 +64,23 @@ func TestAFileSystemWithoutLocksIsNamedAsOne(t *testing.T) {
 	}
 	require.ErrorIs(t, filelock.Meaning(syscall.EWOULDBLOCK), filelock.ErrHeld)
 	require.NotErrorIs(t, filelock.Meaning(syscall.EIO), filelock.ErrUnsupported)
+}
+
+// Guards the look at the context in acquire: a waiter that nobody waits for any
+// more makes no file in a directory that was removed meanwhile, or is about to.
+func TestAWaitGivenUpMakesNoFileAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.lock")
+	held, err := new(filelock.Locks).TryLock(path)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var locks filelock.Locks
+	left := make(chan error, 1)
+	go func() { _, err := locks.Lock(ctx, path); left <- err }()
+	eventually(t, "the wait reaches the kernel", func() bool { return waiting() == 1 })
+	cancel()
+	require.ErrorIs(t, <-left, context.Canceled)
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, held.Release())
+	eventually(t, "the waiter is gone", func() bool { return waiting() == 0 })
+	assert.NoFileExists(t, path)
 }

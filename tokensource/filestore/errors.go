@@ -26,7 +26,6 @@ func lost(err error) bool {
 
 // explain names the class of an error of a file.
 func (s *Store) explain(err error) error {
-	err = sealedfile.Explain(err, s.dir)
 	var typed *tokensource.Error
 	switch {
 	case err == nil, errors.As(err, &typed), errors.Is(err, sealedfile.ErrTooLong):

@@ -183,3 +183,21 @@ func TestLitterOfKilledWritersIsGoneWhenTheNextProcessStarts(t *testing.T) {
 	open(t, dir, fixed(1))
 	assert.NoFileExists(t, litter)
 }
+
+// Guards Check in lock: a lock that others can take, or hold for ever, is none.
+func TestDirectoryThatOpensToOthersIsRefusedByEveryMethod(t *testing.T) {
+	if os.PathSeparator != '/' {
+		t.Skip("who may enter a directory of Windows is up to its parent")
+	}
+	dir := t.TempDir()
+	s := open(t, dir, fixed(1))
+	require.NoError(t, s.Swap(t.Context(), key, none, one, []byte("x")))
+	require.NoError(t, os.Chmod(s.Dir(), 0o770))
+	_, _, loadErr := s.Load(t.Context(), key)
+	_, lockErr := s.Lock(t.Context(), key)
+	_, newErr := filestore.New(filestore.Config{Dir: dir, Key: fixed(1)})
+	for _, err := range []error{loadErr, lockErr, newErr, s.Swap(t.Context(), key, one, two, nil)} {
+		require.ErrorIs(t, err, tokensource.ErrTryAgain)
+		require.ErrorContains(t, err, "chmod 700 "+s.Dir())
+	}
+}

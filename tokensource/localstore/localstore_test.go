@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-9a12f4e2/pawl/internal/filelock"
 	"github.com/seed-9a12f4e2/pawl/tokensource"
+	"github.com/seed-9a12f4e2/pawl/tokensource/filestore"
 	"github.com/seed-9a12f4e2/pawl/tokensource/localstore"
 )
 
@@ -106,23 +107,30 @@ func TestWithoutKeyringAndKeyThereIsNoPlaceUntilOneIsNamed(t *testing.T) {
 }
 
 // A passphrase where the key belongs is for a person to mend, not a reason to
-// write tokens in the clear.
+// write tokens in the clear; nor is a program that is being stopped.
 func TestKeyThatIsWrongIsNoReasonToTakeTheNextPlace(t *testing.T) {
 	noKeyring(t)
-	dir := t.TempDir()
-	_, choice, err := localstore.Open(t.Context(), localstore.Config{
-		Dir: dir, Allow: []localstore.Backend{localstore.Plain},
-		Key: func(context.Context) ([]byte, error) { return []byte("a passphrase"), nil },
-	})
-	require.ErrorIs(t, err, tokensource.ErrConfig)
-	assert.NotContains(t, err.Error(), "a passphrase")
-	assert.Equal(t, localstore.Auto, choice.Backend)
-	assert.NoFileExists(t, ledger(dir))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, _, err = localstore.Open(ctx, localstore.Config{Dir: dir, Allow: []localstore.Backend{localstore.Plain}, Key: key})
-	require.ErrorIs(t, err, context.Canceled)
-	assert.NoFileExists(t, ledger(dir))
+	t.Setenv("PAWL_TEST_KEY", "correct horse")
+	for name, tt := range map[string]struct {
+		key  func(context.Context) ([]byte, error)
+		want error
+	}{
+		"too short":    {func(context.Context) ([]byte, error) { return []byte("correct horse"), nil }, tokensource.ErrConfig},
+		"a passphrase": {filestore.KeyFromEnv("PAWL_TEST_KEY"), tokensource.ErrConfig},
+		"interrupted":  {nil, context.Canceled},
+	} {
+		dir := t.TempDir()
+		ctx, cancel := context.WithCancel(t.Context())
+		if tt.key == nil {
+			tt.key = func(ctx context.Context) ([]byte, error) { cancel(); return nil, ctx.Err() }
+		}
+		_, choice, err := localstore.Open(ctx, localstore.Config{Dir: dir, Key: tt.key, Allow: []localstore.Backend{localstore.Plain}})
+		cancel()
+		require.ErrorIs(t, err, tt.want, name)
+		assert.NotContains(t, err.Error(), "correct horse", name)
+		assert.Equal(t, localstore.Auto, choice.Backend, name)
+		assert.NoFileExists(t, ledger(dir), name)
+	}
 }
 
 // Guards stay: a session never goes on in two places.
