@@ -259,6 +259,10 @@ func (f *flight) release() {
 // store may be asked again, and as the pause of the advisory window.
 func (f *flight) fail(err error) error {
 	e := asError(err)
+	if errors.Is(e, ErrTryAgain) {
+		// Whoever comes sooner is told the same, without a look at the store.
+		e = e.in(max(e.RetryAfter, lookInterval))
+	}
 	now := time.Now()
 	ft := &fault{err: e, look: deadlineAt(now.Add(lookInterval), now)}
 	ft.until = deadlineAt(now.Add(max(e.RetryAfter, lookInterval)), now)

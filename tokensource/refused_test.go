@@ -162,3 +162,29 @@ func TestAnInvalidRequestIsAdjudicatedAndThenAQuestionOfConfiguration(t *testing
 		require.NoError(t, err)
 	})
 }
+
+// Guards the time in fail: a program that waits as long as it is told to, and
+// not a moment longer, is served. Another process had been told to wait, and
+// this one met the very end of that.
+func TestWhoeverWaitsAsLongAsAnErrorSaysIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, store := newRotor(time.Hour), tokensource.NewMemoryStore()
+		other := loggedIn(t, r, store)
+		time.Sleep(2 * time.Hour)
+		r.before = func(_ context.Context, n int) error {
+			if n == 1 {
+				return &tokensource.Error{Reason: tokensource.ReasonRateLimited, Status: 429, RetryAfter: 5 * time.Second}
+			}
+			return nil
+		}
+		_, err := other.Token(t.Context())
+		require.ErrorIs(t, err, tokensource.ErrTryAgain)
+		time.Sleep(4970 * time.Millisecond)
+
+		s := newSession(t, r, store)
+		_, err = s.Token(t.Context())
+		time.Sleep(typed(t, err).RetryAfter)
+		_, err = s.Token(t.Context())
+		assert.NoError(t, err)
+	})
+}
