@@ -30,7 +30,7 @@ type result struct {
 	Login    int            // told to log in again
 	Config   int            // told to mend the configuration
 	Other    int            // anything else
-	What     string         // one of the texts of the last two
+	What     string         // one of the texts of the last three and of Told
 	Protocol map[string]int // of the answers of 200
 	Ended    int            // SessionEnded so far
 }
@@ -117,7 +117,7 @@ func (p *program) request() (res result) {
 			res.OK, res.Protocol = 1, map[string]int{protocol: 1}
 			return res
 		case errors.Is(err, tokensource.ErrTryAgain):
-			res.Told = 1
+			res.Told, res.What = 1, err.Error()
 			<-time.After(pauseOf(err))
 			continue
 		case errors.Is(err, tokensource.ErrLoginRequired):
@@ -129,7 +129,7 @@ func (p *program) request() (res result) {
 		}
 		return res
 	}
-	res.Other, res.What = 1, "told to try again without end"
+	res.Other = 1 // What says what it was told, time and again
 	return res
 }
 

@@ -16,10 +16,14 @@ import (
 
 // socketGrace is every finite grace over sockets: long enough for a slow
 // machine. The bubbles have the true ones.
-const socketGrace = 15 * time.Second
+const socketGrace = 30 * time.Second
 
-// requests is how many a wave has, over all processes.
-const requests = 64
+// The first wave has this many requests, over all processes, and the others
+// few.
+const (
+	requests    = 64
+	fewRequests = 8
+)
 
 // party is a process of the cell: this one or another.
 type party interface {
@@ -127,14 +131,18 @@ func (w *world) signIn() {
 	w.session = sessions[0].ID
 }
 
-// wave has all parties send their share at once.
-func (w *world) wave() result {
-	results := make(chan result, len(w.parties))
-	for _, p := range w.parties {
-		go func() { results <- p.wave(requests / len(w.parties)) }()
+// wave has all parties send their share of the requests at once.
+func (w *world) wave() result { return wave(w.parties, requests/len(w.parties)) }
+
+// few is enough to see whether a session lives.
+func (w *world) few() result { return wave(w.parties, fewRequests/len(w.parties)) }
+
+func wave(parties []party, each int) (sum result) {
+	results := make(chan result, len(parties))
+	for _, p := range parties {
+		go func() { results <- p.wave(each) }()
 	}
-	var sum result
-	for range w.parties {
+	for range parties {
 		sum = sum.plus(<-results)
 	}
 	return sum
