@@ -27,7 +27,9 @@ type fault struct {
 	refuses bool // the client is told to come again
 	hangs   bool // nothing comes
 	kills   bool // a process
-	rule    authtest.Fault
+	// takes is how long the first wave may have to wait where no grace is known.
+	takes time.Duration
+	rule  authtest.Fault
 	// config changes the server.
 	config func(*authtest.Config)
 }
@@ -50,19 +52,19 @@ func faults() []fault {
 			rule: authtest.Fault{At: authtest.AfterCommit, Drop: true}},
 		{name: "truncate", means: "the answer to a rotation ends in its middle", loses: answer,
 			rule: authtest.Fault{At: authtest.Rewriting, Edit: authtest.Truncated}},
-		{name: "503 burst", means: "two answers of 503 with a Retry-After of 1 s", loses: request, refuses: true,
+		{name: "503 burst", means: "two answers of 503 with a Retry-After of 1 s", loses: request, refuses: true, takes: 3 * time.Second,
 			rule: refusal(http.StatusServiceUnavailable, 2)},
-		{name: "429", means: "an answer of 429 with a Retry-After of 1 s", loses: request, refuses: true,
+		{name: "429", means: "an answer of 429 with a Retry-After of 1 s", loses: request, refuses: true, takes: 2 * time.Second,
 			rule: refusal(http.StatusTooManyRequests, 1)},
-		{name: "hang", means: "nothing comes until the client gives up; the server has done nothing", loses: request, hangs: true,
+		{name: "hang", means: "nothing comes until the client gives up; the server has done nothing", loses: request, hangs: true, takes: time.Minute,
 			rule: authtest.Fault{Hang: true}},
-		{name: "hang, rotated", means: "nothing comes until the client gives up; the server has rotated", loses: answer, hangs: true,
+		{name: "hang, rotated", means: "nothing comes until the client gives up; the server has rotated", loses: answer, hangs: true, takes: time.Minute,
 			rule: authtest.Fault{At: authtest.AfterCommit, Hang: true}},
 		{name: "revoke", means: "revoke mid-flight: the session is revoked while the refresh is under way", loses: session,
 			rule: authtest.Fault{At: authtest.BeforeCommit, Do: revoke}},
 		{name: "hard end", means: "absolute expiry: the session has reached its hard end", loses: session,
 			config: func(cfg *authtest.Config) { cfg.AbsoluteTTL = 10 * time.Minute }},
-		{name: "kill -9", means: "the process that refreshes is killed between the response and its save", loses: answer, kills: true},
+		{name: "kill -9", means: "the process that refreshes is killed between the response and its save", loses: answer, kills: true, takes: killGrace},
 		{name: "omitted", means: "new refresh token omitted: the server has rotated, and its answer does not say to what", loses: successor,
 			rule: authtest.Fault{At: authtest.Rewriting, Edit: authtest.NoRefreshToken}},
 	}

@@ -129,7 +129,7 @@ func (g guest) close() error {
 
 // placeOf is where the programs of a cell in other processes meet.
 func (w *world) placeOf(c cell) place {
-	p := place{URL: w.srv.URL(), Kind: c.kind.name, Dir: w.t.TempDir(), Account: rand.Text()}
+	p := place{URL: w.srv.URL(), Kind: c.kind.name, Dir: w.t.TempDir(), Account: rand.Text(), Grace: c.grace()}
 	if certificate := w.srv.Certificate(); certificate != nil {
 		p.Certificate = certificate.Raw
 	}

@@ -38,10 +38,11 @@ type place struct {
 	Kind        authtest.Profile
 	Dir         string // of the store's files
 	Account     string // under which the keyring has the session; one per cell
-	Doomed      bool   // the program is killed at the first save of a new token set
+	Grace       time.Duration
+	Doomed      bool // the program is killed at the first save of a new token set
 }
 
-// answered is what it says, in the same form.
+// report is what it says, in the same form.
 type report struct {
 	ID     int
 	Result result
@@ -130,7 +131,7 @@ func (c place) begin() (*program, error) {
 	if c.Doomed {
 		store = &doomedStore{Store: ring}
 	}
-	return begin(kindNamed(c.Kind), c.URL, base, store, c.Account, socketGrace)
+	return begin(kindNamed(c.Kind), c.URL, base, store, c.Account, c.Grace)
 }
 
 // doomedStore kills its own process when it is to save a new token set: by

@@ -27,6 +27,7 @@ type program struct {
 type result struct {
 	OK       int            // answered with 200
 	Told     int            // told to try again at least once
+	Store    int            // of these, because the store failed
 	Login    int            // told to log in again
 	Config   int            // told to mend the configuration
 	Other    int            // anything else
@@ -37,7 +38,7 @@ type result struct {
 
 func (r result) plus(o result) result {
 	sum := result{
-		OK: r.OK + o.OK, Told: r.Told + o.Told, Login: r.Login + o.Login, Config: r.Config + o.Config,
+		OK: r.OK + o.OK, Told: r.Told + o.Told, Store: r.Store + o.Store, Login: r.Login + o.Login, Config: r.Config + o.Config,
 		Other: r.Other + o.Other, What: cmp.Or(r.What, o.What), Ended: r.Ended + o.Ended, Protocol: map[string]int{},
 	}
 	for _, part := range []map[string]int{r.Protocol, o.Protocol} {
@@ -55,11 +56,25 @@ func begin(k kind, url string, base *http.Transport, store tokensource.Store, ac
 		return nil, err
 	}
 	p := &program{api: url + "/api/me", base: base}
+	// Requests that come at once on HTTP/2 dial a connection each, unless there
+	// is one: 64 handshakes, of which 63 are for nothing.
+	if err := p.connect(url); err != nil {
+		return nil, err
+	}
 	p.c, err = client.New(client.Config{
 		Provider: provider, Origins: []string{url}, Store: store, Profile: account, Base: base,
 		Hooks: tokensource.Hooks{SessionEnded: func(tokensource.SessionEndedInfo) { p.ended.Add(1) }},
 	})
 	return p, err
+}
+
+func (p *program) connect(url string) error {
+	resp, err := (&http.Client{Transport: p.base}).Get(url + "/healthz")
+	if err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.Body.Close()
 }
 
 // adopt starts a session with tokens that were issued some time ago: this
@@ -117,8 +132,12 @@ func (p *program) request() (res result) {
 			res.OK, res.Protocol = 1, map[string]int{protocol: 1}
 			return res
 		case errors.Is(err, tokensource.ErrTryAgain):
+			e, _ := errors.AsType[*tokensource.Error](err)
 			res.Told, res.What = 1, err.Error()
-			<-time.After(pauseOf(err))
+			if e.Reason == tokensource.ReasonStore {
+				res.Store = 1
+			}
+			<-time.After(max(e.RetryAfter, time.Millisecond))
 			continue
 		case errors.Is(err, tokensource.ErrLoginRequired):
 			res.Login = 1
@@ -150,13 +169,4 @@ func (p *program) get(ctx context.Context) (protocol string, err error) {
 		return "", errors.New(resp.Status)
 	}
 	return resp.Proto, nil
-}
-
-// pauseOf is how long the error asks to wait.
-func pauseOf(err error) time.Duration {
-	var e *tokensource.Error
-	if errors.As(err, &e) && e.RetryAfter > 0 {
-		return e.RetryAfter
-	}
-	return time.Second
 }
