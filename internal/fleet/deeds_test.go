@@ -6,6 +6,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +21,7 @@ var deeds = map[string]func(context.Context, job) error{
 	"crowd":   crowd,
 	"rotate":  rotate,
 	"adopt":   adoptOnce,
+	"desk":    sit,
 	"once":    once,
 	"program": program,
 	"unsaved": unsaved,
@@ -151,6 +154,19 @@ func adoptOnce(ctx context.Context, j job) error {
 		IssuedAt: time.Now(), Expiry: time.Now().Add(time.Hour),
 	})
 	return errors.Join(err, c.Close(ctx))
+}
+
+// sit is what the script runs: it tells of its environment, and the desk lasts
+// as long as it.
+func sit(ctx context.Context, _ job) error {
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); name == "DBUS_SESSION_BUS_ADDRESS" || name == "HOME" || strings.HasPrefix(name, "XDG_") {
+			tell(report{Event: "env", Where: v})
+		}
+	}
+	tell(report{Event: "seated"})
+	<-ctx.Done()
+	return nil
 }
 
 // once tells of the token that is there, renews it, tells what came of that,
