@@ -21,7 +21,10 @@ const (
 // Database is a database that a server keeps its state in: its tables are made
 // there if they are missing, and tokens are kept as hashes. Servers that share
 // one, in this process or in several, behave as one server, and a server that
-// was ended or killed can be followed by another one.
+// was ended or killed can be followed by another one. What belongs to a test and
+// not to the service is each server's own: its faults, gates and clock, what it
+// counted, and the buckets of RateLimits, so that two servers let twice as many
+// requests through.
 //
 // The driver is the caller's choice, and so is closing DB after the servers.
 // Give SQLite a busy_timeout, so that it waits for its lock, and a single

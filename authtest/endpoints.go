@@ -99,6 +99,9 @@ func (s *Server) Issuer(tb TB, name string, cfg Config) *Server {
 	var child *Server
 	inner, err := cfg.inner("")
 	if err == nil {
+		inner.Store, err = cfg.Database.store()
+	}
+	if err == nil {
 		var added *testserver.Server
 		if added, err = s.inner.Issuer(name, inner); err == nil {
 			child = &Server{

@@ -176,6 +176,10 @@ func (s *Server) RevokeSession(id, reason string) {
 	s.must("revoking a session", s.inner.RevokeSession(id, reason))
 }
 
+// AddUser adds someone who can sign in from now on, at every server that shares
+// the Database. One without a name or with a name that is taken is fatal.
+func (s *Server) AddUser(u User) { s.must("adding a user", s.inner.AddUser(testserver.User(u))) }
+
 // RevokeUser moves a user's token version on, as a changed password does: all
 // sessions and access tokens so far are dead. An unknown user is fatal.
 func (s *Server) RevokeUser(name string) {

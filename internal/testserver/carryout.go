@@ -1,9 +1,6 @@
 package testserver
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // carryOut does to the session what was decided about one of its tokens.
 // Nothing of it lasts if it returns an error.
@@ -143,43 +140,16 @@ func (s *Server) accessAlone(t *tx, r redemption, row refreshToken, o Outcome, n
 	return tokens, nil
 }
 
-// spread books the session that reuse has ended, and ends what else it is to
-// end: each session under its own lock, one after the other.
-func (s *Server) spread(ctx context.Context, from session) error {
-	on := s.rules().Replay.OnReuse
-	if on == RevokeNothing {
-		return nil
+// reach says whose sessions end with the one whose token came back; nobody's
+// where it is that one alone.
+func (r Replay) reach(from session) (user, client string) {
+	switch r.OnReuse {
+	case RevokeUser:
+		return from.user, ""
+	case RevokeClientUser:
+		return from.user, from.client
 	}
-	s.ledger.count(func(st *Stats) { st.FamiliesRevoked++ })
-	if on == RevokeSession || from.user == "" {
-		return nil
-	}
-	rows, err := s.store.sessions(ctx, from.user)
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		if on == RevokeClientUser && row.client != from.client {
-			continue
-		}
-		if err := s.endFamily(ctx, row.id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// endFamily ends a session for the reuse of a token of another one.
-func (s *Server) endFamily(ctx context.Context, id string) error {
-	ended := false
-	err := s.store.update(ctx, id, func(t *tx) error {
-		ended = t.end(string(ReuseDetected), s.now())
-		return nil
-	})
-	if err == nil && ended {
-		s.ledger.count(func(st *Stats) { st.FamiliesRevoked++ })
-	}
-	return err
+	return "", ""
 }
 
 // replayed reports whether the outcome answered a retired token.

@@ -38,6 +38,7 @@ func (s *Server) controlRoutes(mux *http.ServeMux) {
 	inner.HandleFunc("GET /_test/sessions/{id}", s.getSession)
 	inner.HandleFunc("POST /_test/sessions/{id}/revoke", s.postRevoke)
 	inner.HandleFunc("POST /_test/sessions/{id}/killed", s.postKilled)
+	inner.HandleFunc("POST /_test/users", s.postUser)
 	inner.HandleFunc("POST /_test/users/{id}/bump", s.postBump)
 	inner.HandleFunc("POST /_test/users/{id}/disable", s.postDisable)
 	inner.HandleFunc("POST /_test/users/{id}/enable", s.postEnable)
@@ -236,6 +237,18 @@ func (s *Server) postKilled(w http.ResponseWriter, r *http.Request) {
 	_, err := s.store.session(r.Context(), r.PathValue("id"))
 	if err == nil {
 		s.HolderKilled(r.PathValue("id"), s.now())
+	}
+	s.controlled(w, err)
+}
+
+func (s *Server) postUser(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Name     string `json:"name"`
+		Password string `json:"password"`
+	}
+	err := readControl(r.Body, &body)
+	if err == nil {
+		err = s.AddUser(User{Name: body.Name, Password: body.Password})
 	}
 	s.controlled(w, err)
 }

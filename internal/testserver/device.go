@@ -225,6 +225,9 @@ func (s *Server) pollDevice(x *exchange, id, device string) reply {
 		seen = *d
 		return nil
 	})
+	if errors.Is(err, errNoDocument) { // it has just gone
+		outcome, err = Unknown, nil
+	}
 	if err != nil {
 		return *s.failed(x, err)
 	}

@@ -14,6 +14,8 @@ import (
 type memory struct {
 	docs *memoryDocuments
 
+	bulk sync.Mutex // held by whoever locks several sessions; taken before the first of them
+
 	// mu guards the maps below. It may be taken under a session's lock, never
 	// the other way round; never held across I/O, timers or callbacks.
 	mu      sync.RWMutex
@@ -142,6 +144,35 @@ func (m *memory) update(_ context.Context, id string, fn func(*tx) error) error 
 	return nil
 }
 
+// updateAll takes the locks one after the other. Nobody else who holds one
+// waits for another.
+func (m *memory) updateAll(_ context.Context, name, client, id string, fn func([]*tx) error) error {
+	m.bulk.Lock()
+	defer m.bulk.Unlock()
+	families := m.families(name)
+	if f := m.lookup(id); f != nil && !slices.Contains(families, f) {
+		families = append(families, f)
+	}
+	person := m.person(name)
+	var all []*tx
+	for _, f := range families {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.row.id == id || f.row.ended == "" && (client == "" || f.row.client == client) {
+			all = append(all, &tx{session: f.row, user: person, rows: f})
+		}
+	}
+	if err := fn(all); err != nil {
+		return err
+	}
+	for _, t := range all {
+		f := t.rows.(*family)
+		f.apply(t)
+		m.index(f, t.refresh)
+	}
+	return nil
+}
+
 func (m *memory) view(_ context.Context, id string, fn func(*tx) error) error {
 	f := m.lookup(id)
 	if f == nil {
@@ -218,11 +249,19 @@ func (m *memory) person(name string) user {
 	return m.people[name]
 }
 
-func (m *memory) addUser(_ context.Context, name string) error {
+func (m *memory) addUser(_ context.Context, name string, password []byte) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.people[name]; !ok {
-		m.people[name] = user{name: name}
+	if _, ok := m.people[name]; ok {
+		return false, nil
+	}
+	m.people[name] = user{name: name, password: password}
+	return true, nil
+}
+
+func (m *memory) setPassword(_ context.Context, name string, password []byte) error {
+	if !m.setUser(name, func(u *user) { u.password = password }) {
+		return errUnknownUser
 	}
 	return nil
 }

@@ -256,22 +256,6 @@ func within(asked, granted string) bool {
 	return true
 }
 
-// signIn checks a password. A locked user and a wrong name are told alike.
-func (s *Server) signIn(x *exchange, name, password string) Outcome {
-	want, known := s.passwords[name]
-	if !known || want != digestOf(password) {
-		return WrongPassword
-	}
-	u, err := s.store.user(x.ctx(), name)
-	switch {
-	case err != nil:
-		return s.failure(x, err)
-	case !u.disabled.IsZero():
-		return WrongPassword
-	}
-	return LoggedIn
-}
-
 // deviceOf falls back on what the client calls itself.
 func deviceOf(x *exchange, name string) string {
 	if name == "" {

@@ -64,7 +64,7 @@ func (s *Server) interactionPage(x *exchange) reply {
 		return *refusal
 	}
 	if p.NeedLogin {
-		return s.show(x.r, s.loginView(s.askLogin(x, p), p.Redirect))
+		return s.show(x.r, s.loginView(x, s.askLogin(x, p), p.Redirect))
 	}
 	return s.show(x.r, view{
 		name: "consent", outcome: UserAsked, title: "Allow access", user: p.User, ends: p.Redirect,
@@ -122,7 +122,7 @@ func (s *Server) logInAndGoOn(x *exchange, p *pending) reply {
 	if problem != "" {
 		d := s.askLogin(x, p)
 		d.Problem, d.Hint = problem, x.r.PostForm.Get("username")
-		v := s.loginView(d, p.Redirect)
+		v := s.loginView(x, d, p.Redirect)
 		v.outcome = outcome
 		return s.show(x.r, v)
 	}

@@ -34,7 +34,7 @@ func (s *Server) devicePage(x *exchange) reply {
 		return s.brokenPage(x.r, err)
 	}
 	if who == nil {
-		return s.show(x.r, s.loginView(s.askDeviceLogin(client, d), ""))
+		return s.show(x.r, s.loginView(x, s.askDeviceLogin(client, d), ""))
 	}
 	return s.show(x.r, view{
 		name: "confirm", outcome: UserAsked, title: "Connect a device", user: who.User,
@@ -106,7 +106,7 @@ func (s *Server) logInForDevice(x *exchange, typed string) reply {
 		}
 		data := s.askDeviceLogin(client, d)
 		data.Problem, data.Hint = problem, x.r.PostForm.Get("username")
-		v := s.loginView(data, "")
+		v := s.loginView(x, data, "")
 		v.outcome = outcome
 		return s.show(x.r, v)
 	}

@@ -35,8 +35,8 @@ const maxButtons = 8
 
 // loginView is the page on which a user signs in. ends is where a form on it
 // may lead to.
-func (s *Server) loginView(d loginData, ends string) view {
-	users := slices.Sorted(maps.Keys(s.passwords))
+func (s *Server) loginView(x *exchange, d loginData, ends string) view {
+	users := s.userNames(x)
 	d.Users = users[:min(len(users), maxButtons)]
 	v := view{name: "login", outcome: UserAsked, title: "Sign in", ends: ends, data: d}
 	if d.Problem != "" {
@@ -102,12 +102,12 @@ func (s *Server) loginPage(x *exchange) reply {
 		for _, name := range slices.Sorted(maps.Keys(previews())) {
 			d.Previews = append(d.Previews, link{previews()[name], "?" + url.Values{"preview": {name}, "to": {to}}.Encode()})
 		}
-		return s.show(x.r, s.loginView(d, ""))
+		return s.show(x.r, s.loginView(x, d, ""))
 	}
 	who, problem, outcome := s.readLogin(x, "")
 	if problem != "" {
 		d.Problem, d.Hint = problem, x.r.PostForm.Get("username")
-		v := s.loginView(d, "")
+		v := s.loginView(x, d, "")
 		v.outcome = outcome
 		return s.show(x.r, v)
 	}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
+	"slices"
 	"time"
 )
 
@@ -143,33 +145,74 @@ func (s *Server) find(ctx context.Context, token string) (redemption, error) {
 	return redemption{sess: sess, found: row, at: s.now(), hash: hash, token: token, scope: sess.scope}, nil
 }
 
+// errFarther says that the decision ends more than the session that is locked.
+var errFarther = errors.New("testserver: other sessions end, too")
+
 // redeem decides and carries out the decision under the session's lock. All
 // that can fail is done before anything is committed: a signature that fails
 // after the commit would lose the session. A refusal that ends the session is
 // a commit, too.
+//
+// Reuse that ends other sessions is decided once more, under the locks of them
+// all: they end in one step, and no refresh comes between.
 func (s *Server) redeem(ctx context.Context, r redemption) (tokens Tokens, outcome Outcome, err error) {
 	s.mint.follow(ctx, s.now())
-	err = s.store.update(ctx, r.sess.id, func(t *tx) error {
-		now := s.now()
-		row, err := t.refreshToken(r.hash)
-		if err != nil {
-			return err
+	user, client := s.rules().Replay.reach(r.sess)
+	err = s.store.update(ctx, r.sess.id, func(t *tx) (err error) {
+		tokens, outcome, err = s.decide(t, r)
+		if err == nil && outcome == ReuseDetected && user != "" {
+			return errFarther
 		}
-		facts, err := presented(t, r, row, now)
-		if err != nil {
-			return err
-		}
-		outcome = Decide(s.rules(), facts, now)
-		tokens, err = s.carryOut(t, r, row, outcome, now)
 		return err
 	})
-	if err == nil && outcome == ReuseDetected {
-		err = s.spread(ctx, r.sess)
+	ended := 1
+	if errors.Is(err, errFarther) {
+		err = s.store.updateAll(ctx, user, client, r.sess.id, func(all []*tx) (err error) {
+			tokens, outcome, ended, err = s.decideAll(all, r)
+			return err
+		})
 	}
 	if err != nil {
 		return Tokens{}, Failed, err
 	}
+	if outcome == ReuseDetected && s.rules().Replay.OnReuse != RevokeNothing {
+		s.ledger.count(func(st *Stats) { st.FamiliesRevoked += ended })
+	}
 	return tokens, outcome, nil
+}
+
+func (s *Server) decide(t *tx, r redemption) (Tokens, Outcome, error) {
+	now := s.now()
+	row, err := t.refreshToken(r.hash)
+	if err != nil {
+		return Tokens{}, Failed, err
+	}
+	facts, err := presented(t, r, row, now)
+	if err != nil {
+		return Tokens{}, Failed, err
+	}
+	outcome := Decide(s.rules(), facts, now)
+	tokens, err := s.carryOut(t, r, row, outcome, now)
+	return tokens, outcome, err
+}
+
+// decideAll decides about the one of the sessions that the token is of, and
+// ends the others with it. It says how many have ended.
+func (s *Server) decideAll(all []*tx, r redemption) (tokens Tokens, outcome Outcome, ended int, err error) {
+	i := slices.IndexFunc(all, func(t *tx) bool { return t.session.id == r.sess.id })
+	if i < 0 {
+		return Tokens{}, Failed, 0, errNoSession
+	}
+	if tokens, outcome, err = s.decide(all[i], r); err != nil || outcome != ReuseDetected {
+		return tokens, outcome, 0, err
+	}
+	ended = 1
+	for _, t := range slices.Delete(slices.Clone(all), i, i+1) {
+		if t.end(string(ReuseDetected), s.now()) {
+			ended++
+		}
+	}
+	return tokens, outcome, ended, nil
 }
 
 // presented reads the facts for Decide.

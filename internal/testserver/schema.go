@@ -13,7 +13,8 @@ INSERT INTO bulk (id, seq) VALUES (1, 0) ON CONFLICT (id) DO NOTHING;
 CREATE TABLE IF NOT EXISTS users (
 	id TEXT PRIMARY KEY,
 	token_version BIGINT NOT NULL DEFAULT 0,
-	disabled_at BIGINT
+	disabled_at BIGINT,
+	password BLOB
 );
 
 CREATE TABLE IF NOT EXISTS sessions (

@@ -184,9 +184,8 @@ type Server struct {
 	path      string // of the issuer, before every path of the server
 	mint      *mint
 	store     Store
-	interval  time.Duration     // between two polls of a device
-	approver  string            // who signs in and agrees without being asked
-	passwords map[string]digest // of Config.Users, so that printing a server shows none
+	interval  time.Duration // between two polls of a device
+	approver  string        // who signs in and agrees without being asked
 	documents documents
 	ledger    *ledger
 	pages     *pages
@@ -247,7 +246,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.guards = newGuards(cfg, issuer, s.mint)
-	if err := s.addUsers(cfg.Users); err != nil {
+	if err := s.addUsers(context.Background(), cfg.Users); err != nil {
 		return nil, err
 	}
 	s.insecureCookie = cfg.InsecureCookie
@@ -257,17 +256,6 @@ func New(cfg Config) (*Server, error) {
 	s.swept.Store(s.now().UnixMilli())
 	s.handler = marked(s.onTime(s.dispatch(s.atProfilePath(s.routes()))))
 	return s, nil
-}
-
-func (s *Server) addUsers(list []User) error {
-	s.passwords = make(map[string]digest, len(list))
-	for _, u := range list {
-		s.passwords[u.Name] = digestOf(u.Password)
-		if err := s.store.addUser(context.Background(), u.Name); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (s *Server) routes() *http.ServeMux {

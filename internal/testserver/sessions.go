@@ -78,16 +78,20 @@ func (s *Server) revokeAll(ctx context.Context, name, reason string) error {
 	if err := s.store.bumpUser(ctx, name); err != nil {
 		return err
 	}
-	rows, err := s.store.sessions(ctx, name)
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		if err := s.revoke(ctx, row.id, reason); err != nil {
-			return err
+	ended := 0
+	err := s.store.updateAll(ctx, name, "", "", func(all []*tx) error {
+		ended = 0
+		for _, t := range all {
+			if t.end(reason, s.now()) {
+				ended++
+			}
 		}
+		return nil
+	})
+	if err == nil {
+		s.ledger.count(func(st *Stats) { st.SessionsRevoked += ended })
 	}
-	return nil
+	return err
 }
 
 // RevokeUser moves a user's token version on, as a changed password does: all

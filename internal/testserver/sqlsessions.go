@@ -64,6 +64,39 @@ func (s *sqlStore) update(ctx context.Context, id string, fn func(*tx) error) er
 	})
 }
 
+// updateAll locks them all by its second statement, each as its last change
+// left it.
+func (s *sqlStore) updateAll(ctx context.Context, name, client, id string, fn func([]*tx) error) error {
+	return s.inBulk(ctx, func(c conn) error {
+		locked, err := list(c, sessionRow, `UPDATE sessions SET lock_seq = lock_seq + 1
+			WHERE id = $1 OR user_id = $2 AND revoked_at IS NULL AND (client_id = $3 OR $3 = '') RETURNING `+sessionColumns,
+			id, name, client)
+		if err != nil {
+			return err
+		}
+		person, err := c.person(name)
+		if err != nil {
+			return err
+		}
+		all := make([]*tx, len(locked))
+		for i, row := range locked {
+			all[i] = &tx{session: row, user: person, rows: sqlRows{c, row.id}}
+		}
+		if err := fn(all); err != nil {
+			return err
+		}
+		for _, t := range all {
+			if err := c.write(t); err != nil {
+				return err
+			}
+			if err := c.writeSession(&t.session); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // view takes no lock, and so sees each row as it was last committed.
 func (s *sqlStore) view(ctx context.Context, id string, fn func(*tx) error) error {
 	c := s.on(ctx)
@@ -99,9 +132,9 @@ func (s *sqlStore) sessions(ctx context.Context, name string) ([]session, error)
 		WHERE user_id = $1 OR $1 = '' ORDER BY created_at, id`, name)
 }
 
-func userRow(u *user) []any { return []any{&u.name, &u.version, millis{&u.disabled}} }
+func userRow(u *user) []any { return []any{&u.name, &u.version, millis{&u.disabled}, &u.password} }
 
-const userColumns = `id, token_version, disabled_at`
+const userColumns = `id, token_version, disabled_at, password`
 
 func (c conn) user(name string) (u user, err error) {
 	err = c.one(errUnknownUser, userRow(&u), `SELECT `+userColumns+` FROM users WHERE id = $1`, name)
@@ -117,9 +150,13 @@ func (c conn) person(name string) (user, error) {
 	return u, err
 }
 
-func (s *sqlStore) addUser(ctx context.Context, name string) error {
-	_, err := s.on(ctx).exec(`INSERT INTO users (id) VALUES ($1) ON CONFLICT (id) DO NOTHING`, name)
-	return err
+func (s *sqlStore) addUser(ctx context.Context, name string, password []byte) (bool, error) {
+	n, err := s.on(ctx).exec(`INSERT INTO users (id, password) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`, name, password)
+	return n == 1, err
+}
+
+func (s *sqlStore) setPassword(ctx context.Context, name string, password []byte) error {
+	return s.on(ctx).must(`UPDATE users SET password = $1 WHERE id = $2`, password, name)
 }
 
 func (s *sqlStore) user(ctx context.Context, name string) (user, error) { return s.on(ctx).user(name) }

@@ -13,13 +13,6 @@ type digest [sha256.Size]byte
 
 func digestOf(token string) digest { return sha256.Sum256([]byte(token)) }
 
-// user is someone who can sign in.
-type user struct {
-	name     string
-	version  int64     // moves on when all that was issued before is to be dead
-	disabled time.Time // zero: may sign in
-}
-
 // session is one login on one device: one family of refresh tokens. It is a
 // plain value; what lasts is what a store holds.
 type session struct {
@@ -104,8 +97,10 @@ var (
 type Store interface {
 	documents() documents
 
-	// addUser adds a user that is not there yet.
-	addUser(ctx context.Context, name string) error
+	// addUser adds a user that is not there yet, and reports whether it did.
+	addUser(ctx context.Context, name string, password []byte) (fresh bool, err error)
+	// setPassword replaces what is kept of the password.
+	setPassword(ctx context.Context, name string, password []byte) error
 	// user returns errUnknownUser for a name that is not there.
 	user(ctx context.Context, name string) (user, error)
 	// users lists all of them by name.
@@ -123,6 +118,11 @@ type Store interface {
 	// returned nil; otherwise nothing has changed, and fn's error is returned
 	// as it is. fn computes: it must not call the store or wait.
 	update(ctx context.Context, id string, fn func(*tx) error) error
+	// updateAll is update of the session and of all others of the user, and of
+	// the client unless that is empty, that have not ended: it locks them in one
+	// step and commits them in one step, so that nobody finds one of them as it
+	// was before and another as it is after. An empty id names no session.
+	updateAll(ctx context.Context, user, client, id string, fn func([]*tx) error) error
 	// view runs fn like update does, but commits nothing.
 	view(ctx context.Context, id string, fn func(*tx) error) error
 
