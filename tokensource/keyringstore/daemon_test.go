@@ -21,7 +21,8 @@ import (
 // for their own.
 type desk struct {
 	*fakesecrets.Bus
-	t *testing.T
+	t     *testing.T
+	times *timetable // what saves took; nil: nobody wants to know
 }
 
 // sitDown starts a bus, on which nothing is but what the test puts there.
@@ -37,7 +38,7 @@ func sitDown(t *testing.T, activatable string) *desk {
 	t.Setenv("DBUS_SESSION_BUS_ADDRESS", bus.Address)
 	hangUp()
 	t.Cleanup(hangUp)
-	return &desk{bus, t}
+	return &desk{Bus: bus, t: t}
 }
 
 // hangUp ends the one connection to a bus that go-keyring keeps per process, so

@@ -18,6 +18,9 @@
 // having read it a store can do nothing: its errors match [ErrLocked] and its
 // kind then, and are a [tokensource.Error] that says to try again.
 //
+// [StateError] tells what was found instead of a keyring that answers, and
+// docs/keyring.md what each state comes to.
+//
 // # A lost key
 //
 // When the key of the newest record is gone for good, Load returns a
@@ -26,6 +29,12 @@
 // Version as the old one, writes over it under a new key. The same goes for a
 // record that was damaged. A store that remembers the key may not notice, and
 // then goes on with it until its process ends.
+//
+// # Other programs
+//
+// A keyring is shared. Of several entries of one name, as other programs make
+// by copying, the one with the highest counter counts. KeePassXC has ways of its
+// own; [Config.Sealed] suits it better.
 //
 // # What is on disk
 //

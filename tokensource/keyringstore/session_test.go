@@ -49,6 +49,9 @@ func (s *session) saves(what string, where keyringstore.Location, budget time.Du
 	require.NoError(s.t, s.save(s.t.Context()))
 	took := time.Since(start)
 	s.t.Logf("%s: saved in %v", what, took.Round(100*time.Microsecond))
+	if s.times != nil {
+		s.times.add(what, where.String(), duration(took))
+	}
 	assert.Less(s.t, took, budget+2*time.Second)
 	holds(s.t, s.store, s.key, s.n, where)
 }
@@ -87,8 +90,8 @@ var warmRows = []struct {
 		d.open()
 		s := d.begin(keyringstore.Config{})
 		k.stop()
-		s.saves("stopped daemon", keyringstore.Sealed, 3*time.Second)
-		s.saves("stopped daemon, again", keyringstore.Sealed, 0)
+		s.saves("the daemon is stopped", keyringstore.Sealed, 3*time.Second)
+		s.saves("the same, next save", keyringstore.Sealed, 0)
 		k.resume()
 		s.comesHome()
 	}},
@@ -97,7 +100,7 @@ var warmRows = []struct {
 		d.open()
 		s := d.begin(keyringstore.Config{})
 		k.kill()
-		s.saves("killed daemon", keyringstore.Sealed, 0)
+		s.saves("the daemon is killed", keyringstore.Sealed, 0)
 		d.gnome("secret")
 		d.open()
 		s.comesHome()
@@ -107,7 +110,7 @@ var warmRows = []struct {
 		d.open()
 		s := d.begin(keyringstore.Config{})
 		d.lock()
-		s.saves("locked keyring", keyringstore.Sealed, 0)
+		s.saves("the keyring is locked", keyringstore.Sealed, 0)
 		k.kill()
 		d.gnome("secret")
 		d.open()
@@ -119,7 +122,7 @@ var warmRows = []struct {
 		s := d.begin(keyringstore.Config{})
 		d.Kill()
 		k.kill() // it ends with its bus
-		s.saves("killed bus", keyringstore.Sealed, 0)
+		s.saves("the bus is killed", keyringstore.Sealed, 0)
 		bus, err := fakesecrets.StartBus(d.Dir, "")
 		require.NoError(d.t, err)
 		d.t.Cleanup(bus.Kill)
@@ -151,7 +154,7 @@ var warmRows = []struct {
 		service := d.fake(fakesecrets.Script{})
 		s := d.begin(keyringstore.Config{})
 		service.Play(fakesecrets.Script{Create: fakesecrets.Dismiss})
-		s.saves("dismissed prompt", keyringstore.Sealed, 0)
+		s.saves("a write prompts, and is refused", keyringstore.Sealed, 0)
 		assert.Equal(d.t, 1, service.Shown())
 		err := swap(d.t, s.store, newKey(), 0, 1)
 		require.ErrorIs(d.t, err, keyringstore.ErrNotStored, "where there is no key yet")
@@ -162,8 +165,8 @@ var warmRows = []struct {
 		service := d.fake(fakesecrets.Script{})
 		s := d.begin(keyringstore.Config{})
 		service.Play(fakesecrets.Script{Create: fakesecrets.Ignore})
-		s.saves("unanswered prompt", keyringstore.Sealed, 3*time.Second)
-		s.saves("unanswered prompt, again", keyringstore.Sealed, 0)
+		s.saves("a write prompts, and nobody answers", keyringstore.Sealed, 3*time.Second)
+		s.saves("the same, next save", keyringstore.Sealed, 0)
 		assertState(d.t, keyringstore.StateServiceHung, swap(d.t, s.store, newKey(), 0, 1))
 		service.Play(fakesecrets.Script{})
 		require.Equal(d.t, 1, service.AnswerAll(fakesecrets.Accept))
@@ -202,7 +205,7 @@ var warmRows = []struct {
 		service := d.fake(fakesecrets.Script{})
 		s := d.begin(keyringstore.Config{})
 		service.Play(fakesecrets.Script{Drop: true})
-		s.saves("dropped write", keyringstore.Sealed, 0)
+		s.saves("a write is dropped in silence", keyringstore.Sealed, 0)
 		require.ErrorIs(d.t, swap(d.t, s.store, newKey(), 0, 1), keyringstore.ErrNotStored)
 		service.Play(fakesecrets.Script{})
 		s.comesHome()
@@ -212,7 +215,7 @@ var warmRows = []struct {
 		s := d.begin(keyringstore.Config{})
 		service.Play(fakesecrets.Script{Torn: true})
 		require.ErrorIs(d.t, swap(d.t, s.store, newKey(), 0, 1), keyringstore.ErrNotStored)
-		s.saves("torn write", keyringstore.Sealed, 0)
+		s.saves("a write leaves an item without a secret", keyringstore.Sealed, 0)
 	}},
 }
 
@@ -231,7 +234,14 @@ func (s *session) abandon(service *fakesecrets.Service) {
 // worker's memory of a call that hangs.
 func TestWhateverHappensToTheKeyringEachRecordIsKept(t *testing.T) {
 	needKeyring(t)
+	table := &timetable{head: []string{"what happens before a save", "the record is then", "the save took"}}
+	ran := 0
 	for _, row := range warmRows {
-		leavesNothing(t, row.name, func(_ *testing.T, d *desk) { row.run(d) })
+		leavesNothing(t, row.name, func(_ *testing.T, d *desk) {
+			d.times = table
+			row.run(d)
+			ran++
+		})
 	}
+	table.onThePage(t, "saves", ran == len(warmRows))
 }

@@ -70,51 +70,66 @@ var coldRows = []struct {
 func TestEachStateIsNamedInTimeAndLeavesNothingBehind(t *testing.T) {
 	needKeyring(t)
 	launched := launcher(t)
+	table := &timetable{head: []string{"what a program finds", "State", "errors.Is", "Probe", "Swap", "Forget"}}
 	for _, row := range coldRows {
-		leavesNothing(t, row.name, func(t *testing.T, d *desk) {
+		if row.want == keyringstore.StateNoBus && hasBusOfItsOwn() {
+			table.add(row.name, row.want.String(), "ErrNoBus", duration(0), duration(0), duration(0))
+			t.Logf("%s: not here, where there is a bus in its usual place", row.name)
+			continue
+		}
+		leavesNothing(t, row.name, func(_ *testing.T, d *desk) {
 			row.arrange(d)
-			if row.want == keyringstore.StateNoBus && hasBusOfItsOwn() {
-				t.Log("this machine has a session bus in its usual place")
-				return
-			}
-			ask := func(what string, f func() error) {
-				t.Helper()
-				start := time.Now()
-				err := f()
-				took := time.Since(start)
-				t.Logf("%s: %v in %v: %v", what, row.want, took.Round(100*time.Microsecond), err)
-				assertState(t, row.want, err)
-				assert.Less(t, took, 2*time.Second) // milliseconds, or half a second
-			}
-			s, key := d.store(keyringstore.Config{}), newKey()
-			ask("Probe", func() error { return keyringstore.ProbeOS(t.Context()) })
-			if row.hung {
-				return // a store has three seconds for the same, see warmRows
-			}
-			ask("Swap", func() error { return swap(t, s, key, 0, 1) })
-			ask("Swap again", func() error { return ignoring(tokensource.ErrConflict, swap(t, s, key, 0, 1)) })
-			ask("Forget", func() error { return s.Forget(t.Context(), key) })
+			table.add(d.inEachWay(row.name, row.want, row.hung)...)
 		})
 	}
+	t.Run("activatable", func(t *testing.T) {
+		started := filepath.Join(t.TempDir(), "started")
+		d := sitDown(t, "/bin/touch "+started)
+		table.add(d.inEachWay("a bus that would start one", keyringstore.StateActivatable, false)...)
+		assert.NoFileExists(t, started, "what it would start asks for a password")
+	})
 	assert.NoFileExists(t, launched, "dbus-launch was run")
+	t.Logf("\n%s", table)
+	table.onThePage(t, "states", len(table.rows) == len(coldRows)+1)
 }
 
-// A bus that could start a service is not made to: the service that it would
-// start asks for a password.
-func TestServiceThatCouldBeStartedIsNot(t *testing.T) {
-	needKeyring(t)
-	started := filepath.Join(t.TempDir(), "started")
-	d := sitDown(t, "/bin/touch "+started)
-	for _, f := range []func() error{
-		func() error { return keyringstore.ProbeOS(t.Context()) },
-		func() error { return swap(t, d.store(keyringstore.Config{}), newKey(), 0, 1) },
+// inEachWay asserts the error of each call that needs the keyring and has never
+// read it, and returns a row of the table.
+func (d *desk) inEachWay(name string, want keyringstore.State, hung bool) []string {
+	d.t.Helper()
+	sentinel := "nil"
+	for _, err := range []struct {
+		kind error
+		name string
+	}{
+		{keyringstore.ErrNoBus, "ErrNoBus"}, {keyringstore.ErrNoService, "ErrNoService"}, {keyringstore.ErrHung, "ErrHung"},
+		{keyringstore.ErrNoCollection, "ErrNoCollection"}, {keyringstore.ErrLocked, "ErrLocked"},
+	} {
+		if errors.Is(&keyringstore.StateError{State: want}, err.kind) {
+			sentinel = err.name
+		}
+	}
+	row := []string{name, "", sentinel}
+	if want != 0 {
+		row[1] = want.String()
+	}
+	s, key := d.store(keyringstore.Config{}), newKey()
+	for _, call := range []func() error{
+		func() error { return keyringstore.ProbeOS(d.t.Context()) },
+		func() error { return swap(d.t, s, key, 0, 1) },
+		func() error { return s.Forget(d.t.Context(), key) },
 	} {
 		start := time.Now()
-		err := f()
-		t.Logf("activatable: %v: %v", time.Since(start).Round(100*time.Microsecond), err)
-		assertState(t, keyringstore.StateActivatable, err)
+		err := call()
+		took := time.Since(start)
+		assertState(d.t, want, err)
+		assert.Less(d.t, took, 5*time.Second) // milliseconds, or half a second, or three
+		row = append(row, duration(took))
+		if hung { // the calls of a store have three seconds for the same
+			return append(row, "", "")
+		}
 	}
-	assert.NoFileExists(t, started)
+	return row
 }
 
 // assertState asserts the typed error of a state, and that it says what to do.
@@ -135,13 +150,6 @@ func assertState(t *testing.T, want keyringstore.State, err error) {
 	assert.NotErrorIs(t, err, tokensource.ErrLoginRequired)
 }
 
-func ignoring(ignored, err error) error {
-	if errors.Is(err, ignored) {
-		return nil
-	}
-	return err
-}
-
 // launcher puts a program in the place of dbus-launch, and returns the file
 // that it makes when it is run.
 func launcher(t *testing.T) (launched string) {
@@ -154,6 +162,7 @@ func launcher(t *testing.T) (launched string) {
 	return launched
 }
 
+// hasBusOfItsOwn: on a desktop a bus is found without an address.
 func hasBusOfItsOwn() bool {
 	_, err := os.Stat(fmt.Sprintf("/run/user/%d/bus", os.Getuid()))
 	return err == nil
