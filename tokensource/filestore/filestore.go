@@ -189,7 +189,7 @@ func (s *Store) Swap(ctx context.Context, key tokensource.Key, old, new tokensou
 		return err
 	}
 	// Not the lease's lock: Swap is atomic with or without a lease.
-	lock, err := s.lock(ctx, key, swapExt)
+	lock, err := sealedfile.Lock(ctx, &s.locks, s.path(key, swapExt))
 	if err != nil {
 		return err
 	}
@@ -225,17 +225,9 @@ func (s *Store) read(key tokensource.Key, k sealedfile.Key) (sealedfile.Record, 
 // Lock waits for the lease of key, which the kernel keeps: it ends with the
 // process, and Extend always confirms it.
 func (s *Store) Lock(ctx context.Context, key tokensource.Key) (tokensource.Lease, error) {
-	lock, err := s.lock(ctx, key, leaseExt)
+	lock, err := sealedfile.Lock(ctx, &s.locks, s.path(key, leaseExt))
 	if err != nil {
 		return nil, err
 	}
 	return lock, nil
-}
-
-func (s *Store) lock(ctx context.Context, key tokensource.Key, ext string) (*filelock.Lock, error) {
-	if err := sealedfile.Check(s.dir); err != nil {
-		return nil, err
-	}
-	lock, err := s.locks.Lock(ctx, s.path(key, ext))
-	return lock, sealedfile.Explain(err, s.dir)
 }

@@ -69,9 +69,9 @@ func (k *kernelKey) have(ctx context.Context) (sealedfile.Key, error) {
 	}
 	// AddKey replaces a key of the same name: without the lock, the second of
 	// two processes would take the first one's key away.
-	lock, err := k.locks.Lock(ctx, filepath.Join(k.dir, "kernel.lock"))
+	lock, err := sealedfile.Lock(ctx, k.locks, filepath.Join(k.dir, "kernel.lock"))
 	if err != nil {
-		return sealedfile.Key{}, sealedfile.Explain(err, k.dir)
+		return sealedfile.Key{}, err
 	}
 	defer func() { _ = lock.Release() }()
 	key, err = k.find(ctx)

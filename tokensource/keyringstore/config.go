@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -51,8 +52,8 @@ const (
 	checkSlack = time.Second
 )
 
-// New checks the configuration and makes the directory. It does not touch the
-// keyring; [Probe] does.
+// New checks the configuration, makes the directory and removes what writers
+// that were killed have left there. It does not touch the keyring; [Probe] does.
 func New(c Config) (*Store, error) { return newStore(c, process()) }
 
 func newStore(c Config, w *worker) (*Store, error) {
@@ -67,14 +68,16 @@ func newStore(c Config, w *worker) (*Store, error) {
 	if c.Notice == nil {
 		c.Notice = os.Stderr
 	}
-	return &Store{
+	s := &Store{
 		service:     service,
 		dir:         dir,
 		sealed:      c.Sealed,
 		interactive: c.Interactive && promptSeen(),
 		notice:      c.Notice,
 		worker:      w,
-	}, nil
+	}
+	sealedfile.Sweep(dir, ".sealed", &s.locks, func(stem string) string { return filepath.Join(dir, stem+".swap") })
+	return s, nil
 }
 
 // promptSeen tells whether a prompt would appear in front of whoever runs this

@@ -23,12 +23,12 @@ import (
 // nothing was removed. After any later error nothing can be read either, Load
 // asks for a login, and Forget can be called again.
 func (s *Store) Forget(ctx context.Context, key tokensource.Key) error {
-	lease, err := s.locks.Lock(ctx, s.path(key, ".lock"))
+	lease, err := sealedfile.Lock(ctx, &s.locks, s.path(key, ".lock"))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = lease.Release() }()
-	swap, err := s.locks.Lock(ctx, s.path(key, ".swap"))
+	swap, err := sealedfile.Lock(ctx, &s.locks, s.path(key, ".swap"))
 	if err != nil {
 		return err
 	}

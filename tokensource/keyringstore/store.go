@@ -97,7 +97,7 @@ func (s *Store) Where(ctx context.Context, key tokensource.Key) (Location, error
 // Lock waits for the lease of key, which the kernel keeps: it ends with the
 // process, and Extend always confirms it. It does not touch the keyring.
 func (s *Store) Lock(ctx context.Context, key tokensource.Key) (tokensource.Lease, error) {
-	lock, err := s.locks.Lock(ctx, s.path(key, ".lock"))
+	lock, err := sealedfile.Lock(ctx, &s.locks, s.path(key, ".lock"))
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (s *Store) Swap(ctx context.Context, key tokensource.Key, old, new tokensou
 		return sealedfile.ErrTooLong
 	}
 	// Not the lease's lock: Swap is atomic with or without a lease.
-	lock, err := s.locks.Lock(ctx, s.path(key, ".swap"))
+	lock, err := sealedfile.Lock(ctx, &s.locks, s.path(key, ".swap"))
 	if err != nil {
 		return err
 	}

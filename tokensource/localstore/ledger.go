@@ -76,9 +76,9 @@ func (l *ledger) write(b Backend) error {
 }
 
 func (l *ledger) lock(ctx context.Context) (*filelock.Lock, error) {
-	lock, err := l.locks.Lock(ctx, filepath.Join(l.dir, "choice.lock"))
+	lock, err := sealedfile.Lock(ctx, &l.locks, filepath.Join(l.dir, "choice.lock"))
 	if err != nil {
-		return nil, typed(sealedfile.Explain(err, l.dir))
+		return nil, typed(err)
 	}
 	return lock, nil
 }

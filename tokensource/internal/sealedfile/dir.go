@@ -1,10 +1,13 @@
 package sealedfile
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+
+	"github.com/seed-9a12f4e2/pawl/internal/filelock"
 )
 
 // Dir returns the directory sub of base, which it makes if it is missing, and
@@ -52,14 +55,18 @@ func ServiceName(name string) (string, error) {
 	return name, nil
 }
 
-// Check sees to it that dir is still this user's alone, for what is done in it
-// by others than this package.
-func Check(dir string) error {
+// Lock waits for the lock on the file at path, in a directory that is still this
+// user's alone: a lock that others can hold is none. Like [filelock.Locks.Lock],
+// with the errors of this package.
+func Lock(ctx context.Context, locks *filelock.Locks, path string) (*filelock.Lock, error) {
+	dir := filepath.Dir(path)
 	root, err := openDir(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return root.Close()
+	_ = root.Close()
+	lock, err := locks.Lock(ctx, path)
+	return lock, Explain(err, dir)
 }
 
 // openDir opens a directory that must be this user's alone, for what is done in

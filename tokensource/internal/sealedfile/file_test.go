@@ -72,7 +72,9 @@ func TestDirectoryThatIsGoneDoesNotPassForAMissingRecord(t *testing.T) {
 	require.NotErrorIs(t, err, os.ErrNotExist)
 	require.ErrorContains(t, err, dir)
 	require.Error(t, sealedfile.Replace(filepath.Join(dir, "a.sealed"), nil))
-	require.Error(t, sealedfile.Check(dir))
+	_, err = sealedfile.Lock(t.Context(), new(filelock.Locks), filepath.Join(dir, "a.lock"))
+	require.NotErrorIs(t, err, os.ErrNotExist)
+	require.Error(t, err)
 }
 
 // Guards litter, and the lock in Sweep.

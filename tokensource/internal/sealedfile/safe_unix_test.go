@@ -27,7 +27,10 @@ func TestDirectoryThatOpensToOthersIsRefusedAtEachUse(t *testing.T) {
 		"read":    func() error { _, err := sealedfile.Read(path); return err },
 		"replace": func() error { return sealedfile.Replace(path, raw) },
 		"remove":  func() error { return sealedfile.Remove(path) },
-		"check":   func() error { return sealedfile.Check(dir) },
+		"lock": func() error {
+			_, err := sealedfile.Lock(t.Context(), new(filelock.Locks), filepath.Join(dir, "a.lock"))
+			return err
+		},
 	}
 	refused := func(why, help string) {
 		t.Helper()
