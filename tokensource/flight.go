@@ -135,9 +135,13 @@ func (f *flight) look(ctx context.Context) (tok Token, send bool, err error) {
 	return cur.token, false, nil
 }
 
-// load reads the store.
-func (f *flight) load(ctx context.Context) (err error) {
-	f.ver, f.rec, err = f.s.read(ctx)
+// load reads the store. What cannot be read is no news: what was seen last
+// stays, or a set that is being saved would count as one without a session.
+func (f *flight) load(ctx context.Context) error {
+	ver, rec, err := f.s.read(ctx)
+	if err == nil {
+		f.ver, f.rec = ver, rec
+	}
 	return err
 }
 

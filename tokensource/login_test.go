@@ -136,6 +136,27 @@ func TestARefreshThatAnswersForAnotherAccountEndsTheSession(t *testing.T) {
 	})
 }
 
+// Guards accountChanged: the end of the old session is not that of a new one.
+func TestAnAnswerForAnotherAccountDoesNotEndALoginMadeMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, store := newRotor(time.Hour), tokensource.NewMemoryStore()
+		subject := "alice"
+		r.edit = func(g *tokensource.Grant) { g.Subject = subject }
+		s := loggedIn(t, r, store)
+		other := newSession(t, r, store)
+		time.Sleep(2 * time.Hour)
+		r.after = func(context.Context, int) error {
+			subject = "alice"
+			return other.Adopt(t.Context(), r.login())
+		}
+		subject = "mallory"
+		tok, err := s.Token(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, other.Status().ID, tok.ID())
+		assert.Len(t, r.revoked, 1, "what is not ours is handed back")
+	})
+}
+
 // Guards rule 13: lostScopes, and merge for an answer without scopes.
 func TestAScopeThatShrankIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

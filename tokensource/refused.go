@@ -40,9 +40,8 @@ func adjudicated(r Reason) bool {
 // (rule 12). Nothing is ever deleted here: another holder may be about to
 // save the successor of this very token.
 func (f *flight) adjudicate(ctx context.Context, e *Error) error {
-	presented, ver, rec := f.rec.refreshHash(), f.ver, f.rec
+	presented := f.rec.refreshHash()
 	if err := f.load(ctx); err != nil {
-		f.ver, f.rec = ver, rec
 		return err
 	}
 	if f.rec == nil || f.rec.ended != reasonUnset || f.rec.refreshHash() != presented {
@@ -78,7 +77,7 @@ func (f *flight) suspect(e *Error, presented string) error {
 		Hash: presented, Count: count, At: milli(time.Now()),
 		Reason: reasonName(e.Reason), Status: e.Status, Code: e.Code, Uncertain: e.Uncertain,
 	}
-	f.tell(next)
+	_ = f.tell(next)
 	return e
 }
 
@@ -101,23 +100,26 @@ func (f *flight) note(e *Error) error {
 		Until: milli(time.Now().Add(d)), Failures: failures,
 		Reason: reasonName(e.Reason), Status: e.Status, Code: e.Code, Uncertain: e.Uncertain,
 	}
-	f.tell(next)
+	_ = f.tell(next)
 	return e.in(d)
 }
 
 // tell writes what others should know and need not: where the write fails,
 // the failure is still kept in memory, and the mark still warns.
-func (f *flight) tell(rec *record) {
+func (f *flight) tell(rec *record) error {
 	ctx, cancel := context.WithTimeout(context.Background(), saveBudget)
 	defer cancel()
-	_ = f.write(ctx, rec)
+	return f.write(ctx, rec)
 }
 
 // accountChanged ends a session whose refresh was answered for another
-// account: its own refresh token is spent, and what came is not ours.
+// account: its own refresh token is spent, and what came is not ours. A login
+// or a logout that came before it stands.
 func (f *flight) accountChanged(parent *record, g Grant, e *Error) error {
 	f.revoke(g)
-	f.tell(parent.end(ReasonAccountChanged))
+	if err := f.tell(parent.end(ReasonAccountChanged)); errors.Is(err, ErrConflict) {
+		return errLookAgain
+	}
 	f.s.drop(f.epoch)
 	return e
 }

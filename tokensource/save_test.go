@@ -138,6 +138,32 @@ func TestATokenThatCannotBeSavedIsServedAndSavedLaterAndNobodyRotatesMeanwhile(t
 	})
 }
 
+// Guards load: a store that answers nothing at all, neither a save nor the look
+// at what came of it, must not make the new set look like one of no session.
+func TestATokenIsKeptWhereTheStoreCanNeitherBeWrittenNorRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, store := newRotor(time.Hour), newHookedStore()
+		s := loggedIn(t, r, store)
+		time.Sleep(2 * time.Hour)
+		back := time.Now().Add(30 * time.Second)
+		down := func() error {
+			if r.requests() > 0 && time.Now().Before(back) {
+				return errDisk
+			}
+			return nil
+		}
+		store.swap = func(context.Context, []byte) error { return down() }
+		store.load = func(context.Context) error { return down() }
+		tok, err := s.Token(t.Context())
+		require.NoError(t, err, "served from memory")
+		assert.Equal(t, uint64(2), tok.ID().Generation)
+		require.NoError(t, s.Close(t.Context()), "and saved when the store is back")
+		assert.Equal(t, r.current(), stored(t, store).RefreshToken)
+		assert.Equal(t, 1, r.requests())
+		assert.Empty(t, r.revoked)
+	})
+}
+
 // Guards rule 11: the flight that Close joins.
 func TestCloseWaitsForTheRefreshUnderWayAndWhatItBringsIsSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
