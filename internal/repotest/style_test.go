@@ -46,8 +46,6 @@ var maySleep = map[string]string{
 	"tokensource/storetest/kill.go":                   "kills at random times, which is what the time is for",
 	"tokensource/storetest/process.go":                "a turn with the lease takes longer than to ask for the next",
 	"tokensource/window_test.go":                      "a helper that is called inside bubbles",
-	"tokensource/simulation_test.go":                  "helpers that are called inside bubbles",
-	"tokensource/simprocess_test.go":                  "helpers that are called inside bubbles",
 	"internal/acceptance/world_test.go":               "a helper that is called inside bubbles",
 	"internal/simulation/process_test.go":             "helpers that are called inside bubbles",
 	"bench/bench_test.go":                             "a server that takes a while, on the wall clock that a benchmark needs",

@@ -177,3 +177,27 @@ func fail(t *testing.T, wrong string, again result, how string) {
 		t.Log(line)
 	}
 }
+
+// explore searches a world, or repeats one run of it.
+func explore(t *testing.T, s setup) {
+	t.Helper()
+	if *simChoices == "" {
+		all := exhaust(t, s, *simLimit)
+		t.Logf("%d runs, %d of them cut short", all.runs, all.cut)
+		if all.diverged > 0 {
+			t.Errorf("%d runs could not be repeated: something decides that is no choice", all.diverged)
+		}
+		return
+	}
+	taken, err := decode(*simChoices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, s, repeats(taken), true)
+	for _, line := range r.log {
+		t.Log(line)
+	}
+	if r.wrong != "" {
+		t.Error(r.wrong)
+	}
+}

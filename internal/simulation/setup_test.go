@@ -19,7 +19,7 @@ const (
 	shortGrace   kind = "same-for-3s"      // as same-successor, for 3 s
 )
 
-var kinds = []kind{strictRevoke, strictReject, sameChild, sibling, lastWins, untilUsed, shortGrace}
+var kinds = []kind{strictRevoke, sameChild, lastWins, sibling, untilUsed, strictReject, shortGrace}
 
 // strict kinds forgive nothing.
 func (k kind) strict() bool { return k == strictRevoke || k == strictReject }

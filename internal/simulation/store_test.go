@@ -98,6 +98,7 @@ func (p *process) Swap(ctx context.Context, _ tokensource.Key, old, next tokenso
 		w.record.backup, w.record.backedUp = w.record.data, w.record.written
 	}
 	w.record.put(next, data, p.history)
+	p.stood = p.stood && after.Ended == ""
 	if what == failSaved {
 		return errDisk
 	}

@@ -114,10 +114,12 @@ func (w *world) judgeReuse(r *request) {
 		w.excused = "an answer was lost, and the server forgives nothing" // or judgeReplay has complained
 	case w.happenedAny(pauseProc):
 		w.excused = "a process stood still for longer than the grace"
+	case w.oneShot && len(w.happened) > 1:
+		w.excused = "nobody came back while the grace lasted"
 	case w.kind == shortGrace && crashes > 0:
 		w.excused = "nobody came back in so short a time"
-	case w.kind == lastWins && crashes > 1:
-		w.excused = "the marks of two dead processes last longer than the grace"
+	case w.kind == lastWins && crashes > 0 && len(w.happened) > 1:
+		w.excused = "the mark of a dead process and what came then last longer than the grace"
 	}
 }
 
