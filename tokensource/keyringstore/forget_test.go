@@ -145,3 +145,54 @@ func TestLateRemovalNeverTakesTheNextLogin(t *testing.T) {
 		holds(t, r.open(t, keyringstore.Config{Dir: dir})[0], key, 2, keyringstore.Keyring)
 	})
 }
+
+// onceMore is a server that gives out the next tokens when it is let.
+type onceMore struct{ asked, answer chan struct{} }
+
+func (r onceMore) Refresh(context.Context, tokensource.Grant) (tokensource.Grant, error) {
+	close(r.asked)
+	<-r.answer
+	return grant("second"), nil
+}
+
+func grant(name string) tokensource.Grant {
+	return tokensource.Grant{
+		AccessToken: tokensource.NewSecret("access " + name), RefreshToken: tokensource.NewSecret("refresh " + name),
+		Expiry: time.Now().Add(time.Hour),
+	}
+}
+
+// Guards Forget as a session meets it: a refresh under way keeps its child until
+// it is forgotten, and nothing brings it back.
+func TestSessionThatIsForgottenDuringItsRefreshAsksForALogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, key := newRing().open(t, keyringstore.Config{})[0], newKey()
+		server := onceMore{make(chan struct{}), make(chan struct{})}
+		session, err := tokensource.NewSession(tokensource.Config{Key: key, Store: s, Refresher: server})
+		require.NoError(t, err)
+		require.NoError(t, session.Adopt(t.Context(), grant("first")))
+		first, err := session.Token(t.Context())
+		require.NoError(t, err)
+
+		renewed, gone := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := session.Renew(t.Context(), first)
+			renewed <- err
+		}()
+		<-server.asked
+		go func() { gone <- s.Forget(t.Context(), key) }()
+		synctest.Wait()
+		close(server.answer)
+		require.NoError(t, <-renewed)
+		require.NoError(t, <-gone)
+		forgotten(t, s, key)
+
+		_, err = session.Token(t.Context())
+		require.NoError(t, err, "what it holds is good until it ends")
+		time.Sleep(2 * time.Hour)
+		_, err = session.Token(t.Context())
+		require.ErrorIs(t, err, tokensource.ErrLoginRequired)
+		forgotten(t, s, key)
+		require.NoError(t, session.Close(t.Context()))
+	})
+}

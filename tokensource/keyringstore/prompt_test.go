@@ -120,11 +120,11 @@ func TestLockedKeyringAsksWhoSitsInFrontOfItAndSaysSoBefore(t *testing.T) {
 // Guards nags: each prompt would leave a channel behind, and each later answer a
 // goroutine in every one of them.
 func TestKeyringThatPromptsAtEachWriteIsWrittenToNoMore(t *testing.T) {
-	leavesNothing(t, "hundred writes", func(t *testing.T, d *desk) {
+	leavesNothing(t, "forty writes", func(t *testing.T, d *desk) {
 		service := d.fake(fakesecrets.Script{Create: fakesecrets.Accept})
 		s := d.begin(keyringstore.Config{})
 		before := runtime.NumGoroutine()
-		for range 100 {
+		for range 40 {
 			require.NoError(t, s.save(t.Context()))
 		}
 		holds(t, s.store, s.key, s.n, keyringstore.Sealed)

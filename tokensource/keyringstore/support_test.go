@@ -166,7 +166,7 @@ func openKind(kind, dir string) (*keyringstore.Store, error) {
 // eventually polls: another process gives no signal.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		require.True(t, time.Now().Before(end), what)
 	}
 }
