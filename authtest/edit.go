@@ -48,3 +48,32 @@ const (
 	DuplicateKeys     = Edit(testserver.DuplicateKeys)     // the access token twice; the last is the real one
 	UnknownMembers    = Edit(testserver.UnknownMembers)    // members that nobody knows
 )
+
+// The edits that put something in between into the place of the answer: a
+// proxy, a gateway, a server that is busy. Fault.Times makes a burst of one.
+const (
+	Forbidden           = Edit(testserver.Forbidden)           // 403 insufficient_scope: no refresh helps
+	ProxyAuthentication = Edit(testserver.ProxyAuthentication) // 407 of a proxy that wants a password
+	RequestTimeout      = Edit(testserver.RequestTimeout)      // 408, and the connection ends
+	Misdirected         = Edit(testserver.Misdirected)         // 421: another connection, please
+	TooEarly            = Edit(testserver.TooEarly)            // 425 (RFC 8470 5.2)
+	TooManyRequests     = Edit(testserver.TooManyRequests)     // 429 with Retry-After
+	ServerError         = Edit(testserver.ServerError)         // 500 of no kind that RFC 6749 knows
+	BadGateway          = Edit(testserver.BadGateway)          // 502 with a page in HTML
+	Unavailable         = Edit(testserver.Unavailable)         // 503 with Retry-After
+	GatewayTimeout      = Edit(testserver.GatewayTimeout)      // 504 with a page in HTML
+	InterimAnswers      = Edit(testserver.InterimAnswers)      // a 102 and two 103 before the answer
+	Redirect            = Edit(testserver.Redirect)            // 307 to the same place: whoever follows sends its token twice
+	RedirectAbroad      = Edit(testserver.RedirectAbroad)      // 307 to another origin: whoever follows gives its token away
+	UnauthorizedHalfway = Edit(testserver.UnauthorizedHalfway) // 401 when half of the request's body was read. BeforeHandler
+	HandshakeFailure    = Edit(testserver.HandshakeFailure)    // a TLS alert. OnAccept
+)
+
+// The edits of the key set and of metadata. They leave any other answer as it
+// is.
+const (
+	NoKeys           = Edit(testserver.NoKeys)           // an empty key set
+	UnknownKeyIDs    = Edit(testserver.UnknownKeyIDs)    // the keys under other names
+	WrongIssuer      = Edit(testserver.WrongIssuer)      // metadata of another issuer: RFC 8414 3.3
+	ForeignEndpoints = Edit(testserver.ForeignEndpoints) // all endpoints at another host
+)

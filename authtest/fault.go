@@ -58,15 +58,17 @@ type Answer struct {
 	// RetryAfter sets Retry-After: "30s" in seconds, "date 30s" as an HTTP-date
 	// so far from now on the server's clock, "past", "huge" or "garbage".
 	RetryAfter string
-	Hints      bool // a 103 goes before
-	Raw        bool // Body is all that is sent, its status line included, and the connection ends; HTTP/1.1
+	Hints      bool  // a 103 goes before
+	Interim    []int // these statuses, from 102 to 199, go before
+	Raw        bool  // Body is all that is sent, its status line included, and the connection ends; HTTP/1.1
 
 	PaceBytes int           // Body is sent so many bytes at a time; zero: at once
 	PaceEvery time.Duration // the pause after each
 }
 
 // Fault says which requests are hit, when, and by what: one of Drop, Reset,
-// Hang, Twice, Answer, Edit and Rewrite, or only a Delay or Do.
+// Hang, Twice, Overtaken, Answer, Edit and Rewrite, or only a Delay, an Incident
+// or Do.
 type Fault struct {
 	On    Endpoint // zero: any
 	Path  string   // only this path; empty: any
@@ -80,7 +82,7 @@ type Fault struct {
 	Device      string                   // only of this device; empty: any
 	User        string                   // only of this user; empty: any
 	Header      string                   // only with this header, as "Name" or "Name: value"; empty: any
-	Match       func(*http.Request) bool // only where it holds; it must leave the body alone
+	Match       func(*http.Request) bool // only where it holds; it must leave the body alone. Its context has ended once the client has left
 	From, Until time.Time                // only in this window of the server's clock; zero: open
 	Probability float64                  // of a hit, drawn from Seed; zero: certain
 	Seed        uint64                   // of Probability and Jitter: the same draws each time
@@ -88,6 +90,8 @@ type Fault struct {
 	// Do comes first. It may call the server, and must not wait for one of its
 	// requests.
 	Do func(context.Context, *Server)
+	// Incident is next. It befalls whoever the request is from.
+	Incident Incident
 	// Delay is next. It ends early, and the request goes on, when its client
 	// leaves.
 	Delay time.Duration
@@ -96,6 +100,10 @@ type Fault struct {
 	// Twice delivers the request twice, as proxies do. The answer is the
 	// second's. At BeforeHandler alone.
 	Twice bool
+	// Overtaken keeps the request until a later one on its endpoint has ended:
+	// answers come in another order than their requests did or, at BeforeHandler,
+	// the requests do.
+	Overtaken bool
 	// Hang gives no answer until the client gives up.
 	Hang bool
 	// Drop closes the connection without more of an answer.
@@ -119,7 +127,7 @@ func (s *Server) innerFault(f Fault) testserver.Fault {
 		Nth: f.Nth, Every: f.Every, Times: f.Times,
 		Client: f.Client, Session: f.Session, Device: f.Device, User: f.User,
 		Header: f.Header, Match: f.Match, From: f.From, Until: f.Until, Probability: f.Probability, Seed: f.Seed,
-		Delay: f.Delay, Jitter: f.Jitter, Twice: f.Twice, Hang: f.Hang, Drop: f.Drop, Reset: f.Reset,
+		Incident: testserver.Incident(f.Incident), Delay: f.Delay, Jitter: f.Jitter, Twice: f.Twice, Overtaken: f.Overtaken, Hang: f.Hang, Drop: f.Drop, Reset: f.Reset,
 		Answer: (*testserver.Answer)(f.Answer), Edit: testserver.Edit(f.Edit), Bytes: f.Bytes,
 	}
 	if f.Do != nil {

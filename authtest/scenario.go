@@ -15,8 +15,7 @@ import (
 //	 "gates":   [{"on": "refresh", "at": "before-commit"}]}
 //
 // The members of a fault are the fields of [Fault], in lower camel case, but
-// for Do, Match and Rewrite; instead of Do there is "incident", which is
-// "revoke-session", "bump-user", "disable-user" or "expire-access". Durations
+// for Do, Match and Rewrite; "incident" is the value of an [Incident]. Durations
 // read like "90s" or "7d", times are RFC 3339 or, like "+30s", that far from
 // now. The control plane takes the same at /_test/scenario, and each part at
 // /_test/faults, /_test/scripts, /_test/gates and /_test/clock.

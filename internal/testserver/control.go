@@ -35,6 +35,8 @@ func (s *Server) controlRoutes(mux *http.ServeMux) {
 	inner.HandleFunc("GET /_test/clock", s.getClock)
 	inner.HandleFunc("POST /_test/clock", s.postClock)
 	inner.HandleFunc("POST /_test/expire", s.postExpire)
+	inner.HandleFunc("POST /_test/wipe", s.postWipe)
+	inner.HandleFunc("POST /_test/sessions/{id}/expire", s.postExpireSession)
 	inner.HandleFunc("GET /_test/sessions/{id}", s.getSession)
 	inner.HandleFunc("POST /_test/sessions/{id}/revoke", s.postRevoke)
 	inner.HandleFunc("POST /_test/sessions/{id}/killed", s.postKilled)
@@ -219,6 +221,14 @@ func (s *Server) postClock(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) postExpire(w http.ResponseWriter, _ *http.Request) {
 	s.controlled(w, s.RevokeAccessTokens())
+}
+
+func (s *Server) postWipe(w http.ResponseWriter, _ *http.Request) {
+	s.controlled(w, s.Wipe())
+}
+
+func (s *Server) postExpireSession(w http.ResponseWriter, r *http.Request) {
+	s.controlled(w, s.RevokeAccessTokensOf(r.PathValue("id")))
 }
 
 func (s *Server) postRevoke(w http.ResponseWriter, r *http.Request) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -148,6 +149,18 @@ func (m *memoryDocuments) swap(key documentKey, old, next *document) bool {
 	}
 	m.kept[key] = next
 	return true
+}
+
+// wipe forgets what is no key. Whose a document is stands before its kind: see
+// scoped.
+func (m *memoryDocuments) wipe() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key := range m.kept {
+		if !strings.HasSuffix(key.kind, kindKeys) && !strings.HasSuffix(key.kind, kindSecrets) {
+			delete(m.kept, key)
+		}
+	}
 }
 
 // scoped are the documents of one issuer, in a store that several may share.

@@ -84,6 +84,7 @@ func wholesale() map[Edit]func(Answer) Answer {
 		ByteOrderMark:   func(a Answer) Answer { a.Body = "\uFEFF" + a.Body; return a },
 		ConnectionClose: func(a Answer) Answer { return withHeader(a, "Connection", "close") },
 		EarlyHints:      func(a Answer) Answer { a.Hints = true; return a },
+		InterimAnswers:  func(a Answer) Answer { a.Interim = []int{102, 103, 103}; return a },
 		UnauthorizedWeb: func(Answer) Answer {
 			return htmlAnswer(http.StatusUnauthorized, "<!doctype html><title>Sign in</title>")
 		},
@@ -111,15 +112,8 @@ func members() map[Edit]func(m map[string]any, name func(oauth, json string) str
 	}
 }
 
-// edits are all of them.
-func edits() []Edit {
-	all := slices.Collect(maps.Keys(wholesale()))
-	all = slices.AppendSeq(all, maps.Keys(members()))
-	return slices.Sorted(slices.Values(append(all, Unauthorized, SameRefreshToken, DuplicateKeys)))
-}
-
 func (e Edit) check() error {
-	if e == "" || slices.Contains(edits(), e) {
+	if e == "" || slices.Contains(Edits(), e) {
 		return nil
 	}
 	return fmt.Errorf("testserver: fault: no edit %q", string(e))
@@ -127,7 +121,9 @@ func (e Edit) check() error {
 
 // Edits lists the names, sorted.
 func Edits() []Edit {
-	all := []Edit{Unauthorized, SameRefreshToken, DuplicateKeys}
+	all := append(routed(), Unauthorized, SameRefreshToken, DuplicateKeys)
+	all = slices.AppendSeq(all, maps.Keys(gateways()))
+	all = slices.AppendSeq(all, maps.Keys(published()))
 	all = slices.AppendSeq(all, maps.Keys(wholesale()))
 	all = slices.AppendSeq(all, maps.Keys(members()))
 	return slices.Sorted(slices.Values(all))
@@ -141,6 +137,15 @@ func (s *Server) edit(e Edit, a Answer, x *exchange) Answer {
 	}
 	if whole := wholesale()[e]; whole != nil {
 		return whole(a)
+	}
+	if other := gateways()[e]; other != nil {
+		return other()
+	}
+	if change := published()[e]; change != nil {
+		return editPublished(a, change)
+	}
+	if slices.Contains(routed(), e) {
+		return s.route(e, x)
 	}
 	if e == NoRefreshToken {
 		a.Header.Del("Set-Cookie")

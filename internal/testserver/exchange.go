@@ -79,6 +79,7 @@ func (s *Server) run(x *exchange, h handler) {
 	x.step = s.faults.step(x.endpoint)
 	s.open(x)
 	defer s.record(x)
+	defer func() { s.faults.passed(x.endpoint, x.seen.Number) }()
 	defer s.arrive(x)()
 	rep := s.handle(x, h)
 	if replace := s.pass(x, Rewriting); replace != nil {

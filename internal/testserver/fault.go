@@ -77,13 +77,16 @@ type Fault struct {
 	Delay    time.Duration
 	Jitter   time.Duration // up to so much on top of Delay
 	Twice    bool          // the request is delivered twice, as a proxy may do; the second answer counts. BeforeHandler
-	Hang     bool          // no answer until the client gives up
-	Drop     bool          // the connection ends without more of an answer
-	Reset    bool          // as Drop, by a RST where there is TCP
-	Answer   *Answer
-	Edit     Edit                // edits the answer, by name
-	Rewrite  func(Answer) Answer // edits the finished answer: AfterCommit or Rewriting
-	Bytes    int                 // MidBody: of the body that are out; zero: half of it
+	// The request waits until a later one on its endpoint has ended: answers come
+	// in another order than their requests did or, at BeforeHandler, the requests.
+	Overtaken bool
+	Hang      bool // no answer until the client gives up
+	Drop      bool // the connection ends without more of an answer
+	Reset     bool // as Drop, by a RST where there is TCP
+	Answer    *Answer
+	Edit      Edit                // edits the answer, by name
+	Rewrite   func(Answer) Answer // edits the finished answer: AfterCommit or Rewriting
+	Bytes     int                 // MidBody: of the body that are out; zero: half of it
 }
 
 func (f Fault) check() error {
@@ -102,7 +105,7 @@ func (f Fault) check() error {
 		fail("Probability lies between 0 and 1")
 	}
 	if n := f.actions(); n > 1 || n == 0 && f.idle() {
-		fail("one of Drop, Reset, Hang, Twice, Answer, Edit and Rewrite, or a Delay or Do")
+		fail("one of Drop, Reset, Hang, Twice, Overtaken, Answer, Edit and Rewrite, or a Delay or Do")
 	}
 	for _, err := range []error{f.checkStage(), f.Answer.check(), f.Edit.check(), f.Incident.check()} {
 		if err != nil {
@@ -117,7 +120,7 @@ func (f Fault) idle() bool { return f.Delay+f.Jitter == 0 && f.Do == nil && f.In
 
 func (f Fault) actions() int {
 	n := 0
-	for _, set := range []bool{f.Drop, f.Reset, f.Hang, f.Twice, f.Answer != nil, f.Edit != "", f.Rewrite != nil} {
+	for _, set := range []bool{f.Drop, f.Reset, f.Hang, f.Twice, f.Overtaken, f.Answer != nil, f.Edit != "", f.Rewrite != nil} {
 		if set {
 			n++
 		}
@@ -135,8 +138,12 @@ func (f Fault) checkStage() error {
 		return errors.New("testserver: fault: Twice is for BeforeHandler")
 	case (f.At == MidBody || f.At == AfterBody) && (f.Answer != nil || f.Edit != ""):
 		return fmt.Errorf("testserver: fault: at %s the answer is out", f.At)
-	case f.At == OnAccept && (f.Answer != nil && !f.Answer.Raw || f.Edit != "" || f.Incident != "" || f.On != AnyEndpoint || f.narrow()):
-		return errors.New("testserver: fault: at on-accept no request is known: only Drop, Reset, Hang, a Delay, Do or a Raw answer")
+	case f.Edit == UnauthorizedHalfway && f.At != "" && f.At != BeforeHandler:
+		return errors.New("testserver: fault: unauthorized-halfway is for BeforeHandler: later the body was read")
+	case f.Edit == HandshakeFailure && f.At != OnAccept:
+		return errors.New("testserver: fault: handshake-failure is for OnAccept")
+	case f.At == OnAccept && (f.Answer != nil && !f.Answer.Raw || f.Edit != "" && f.Edit != HandshakeFailure || f.Overtaken || f.Incident != "" || f.On != AnyEndpoint || f.narrow()):
+		return errors.New("testserver: fault: at on-accept no request is known: only Drop, Reset, Hang, a Delay, Do, handshake-failure or a Raw answer")
 	}
 	return nil
 }

@@ -139,11 +139,11 @@ func TestADelayPassesOnTheClockOfTheBubble(t *testing.T) {
 func TestAFaultThatMakesNoSenseIsRefused(t *testing.T) {
 	b := start(t, "strict", nil)
 	for name, f := range map[string]testserver.Fault{
-		"testserver: fault: one of Drop, Reset, Hang, Twice, Answer, Edit and Rewrite, or a Delay or Do": {},
-		`testserver: fault: no endpoint "token"`:                                                         {On: "token", Drop: true},
-		`testserver: fault: no stage "later"`:                                                            {At: "later", Drop: true},
-		"testserver: fault: Nth, Every, Times, Delay, Jitter and Bytes must not be negative":             {Nth: -1, Drop: true},
-		"testserver: fault: status 42":                                                                   {Answer: &testserver.Answer{Status: 42}},
+		"testserver: fault: one of Drop, Reset, Hang, Twice, Overtaken, Answer, Edit and Rewrite, or a Delay or Do": {},
+		`testserver: fault: no endpoint "token"`:                                             {On: "token", Drop: true},
+		`testserver: fault: no stage "later"`:                                                {At: "later", Drop: true},
+		"testserver: fault: Nth, Every, Times, Delay, Jitter and Bytes must not be negative": {Nth: -1, Drop: true},
+		"testserver: fault: status 42":                                                       {Answer: &testserver.Answer{Status: 42}},
 		"testserver: fault: Rewrite needs the finished answer: set At to AfterCommit or Rewriting": {
 			Rewrite: func(a testserver.Answer) testserver.Answer { return a },
 		},

@@ -101,8 +101,8 @@ func (s *Server) inspect(x *exchange) {
 		s.suspectOf(x, Suspicion(rule), of)
 	}
 	h, form := x.r.Header, x.r.PostForm
-	if h.Get("Authorization") != "" && s.foreign(x.r) {
-		misplaced(BearerAbroad, session{})
+	if (h.Get("Authorization") != "" || x.presented != "") && s.foreign(x.r) {
+		misplaced(BearerAbroad, s.sessionBehind(x, x.presented))
 	}
 	if x.endpoint == Refresh && h.Get("Idempotency-Key") != "" {
 		violate(RefreshKeyed)

@@ -10,8 +10,8 @@ import (
 
 // Listener lets the faults at OnAccept act on the connections that l accepts:
 // Drop ends one by FIN, Reset by RST, Hang reads and never answers, a Raw
-// answer goes out after the first bytes came in, which under TLS is a failing handshake, and a Delay
-// comes before the first byte is read.
+// answer or the alert of HandshakeFailure goes out after the first bytes came
+// in, and a Delay comes before the first byte is read.
 func (s *Server) Listener(l net.Listener) net.Listener { return &faultyListener{l, s} }
 
 type faultyListener struct {
@@ -45,7 +45,13 @@ func (s *Server) greet(conn net.Conn, f Fault, delay time.Duration) net.Conn {
 		resetConn(conn)
 		return nil
 	}
-	if !(f.Drop || f.Reset || f.Hang || f.Answer != nil) {
+	said := ""
+	if f.Answer != nil {
+		said = f.Answer.Body
+	} else if f.Edit == HandshakeFailure {
+		said = handshakeAlert
+	}
+	if !(f.Drop || f.Reset || f.Hang || said != "") {
 		return &lateConn{Conn: conn, s: s, delay: delay}
 	}
 	if !s.begin() {
@@ -63,11 +69,11 @@ func (s *Server) greet(conn net.Conn, f Fault, delay time.Duration) net.Conn {
 			resetConn(conn)
 		case f.Hang:
 			_, _ = io.Copy(io.Discard, conn)
-		case f.Answer != nil:
+		case said != "":
 			// A client takes what comes before it has spoken for an error of
 			// its own, and what comes as it speaks for a broken pipe.
 			_, _ = conn.Read(make([]byte, 4<<10))
-			_, _ = io.WriteString(conn, f.Answer.Body)
+			_, _ = io.WriteString(conn, said)
 			_, _ = io.Copy(io.Discard, conn)
 		}
 	}()

@@ -319,6 +319,16 @@ func (m *memory) revokeAccess(_ context.Context, now time.Time) error {
 	return nil
 }
 
+func (m *memory) wipe(context.Context) error {
+	m.docs.wipe()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.byID)
+	clear(m.byToken)
+	clear(m.byUser)
+	return nil
+}
+
 // sweep needs nothing for the documents, which look after themselves.
 func (m *memory) sweep(_ context.Context, before, _ time.Time) error {
 	m.mu.Lock()

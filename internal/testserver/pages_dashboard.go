@@ -85,7 +85,7 @@ func (s *Server) showDashboard(r *http.Request, done, problem string) reply {
 		Base: s.path, Name: s.profileTitle(), Done: done, Problem: problem, Live: r.Method == http.MethodGet && r.URL.Query().Has("live"),
 		Profile: s.profileFacts(), Clock: s.clockFacts(), Stats: statsFacts(s.Stats(), s.MaxRedemptions()),
 		Rules: s.ruleRows(), Quick: quickFaults(), Profiles: Profiles(), Endpoints: endpoints(), Stages: stages()[1:],
-		Scripts: s.scriptRows(), Steps: scriptSteps(), Edits: edits(), Issuer: s.mint.issuer, Gates: s.gateStates(), GateStages: stages()[2:],
+		Scripts: s.scriptRows(), Steps: scriptSteps(), Edits: Edits(), Issuer: s.mint.issuer, Gates: s.gateStates(), GateStages: stages()[2:],
 		Violations: s.Violations(),
 	}
 	if err := errors.Join(s.addSessions(r, &d), s.addPeople(r, &d)); err != nil {

@@ -65,6 +65,8 @@ type faults struct {
 	scripts map[Endpoint][]*Rule // what is left of each
 	steps   []*Rule              // taken from a script, and not fired yet
 	gates   []*Gate
+	latest  map[Endpoint]int // the number of the latest request that has ended
+	slow    []overtakable
 }
 
 func (f *faults) add(fault Fault) *Rule {

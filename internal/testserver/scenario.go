@@ -1,7 +1,6 @@
 package testserver
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -113,6 +112,7 @@ type faultJSON struct {
 	Delay       span      `json:"delay,omitzero"`
 	Jitter      span      `json:"jitter,omitzero"`
 	Twice       bool      `json:"twice,omitempty"`
+	Overtaken   bool      `json:"overtaken,omitempty"`
 	Hang        bool      `json:"hang,omitempty"`
 	Drop        bool      `json:"drop,omitempty"`
 	Reset       bool      `json:"reset,omitempty"`
@@ -128,6 +128,7 @@ type wireJSON struct {
 	Pad        int64       `json:"pad,omitempty"`
 	RetryAfter string      `json:"retryAfter,omitempty"`
 	Hints      bool        `json:"hints,omitempty"`
+	Interim    []int       `json:"interim,omitempty"`
 	Raw        bool        `json:"raw,omitempty"`
 	PaceBytes  int         `json:"paceBytes,omitempty"`
 	PaceEvery  span        `json:"paceEvery,omitzero"`
@@ -142,12 +143,12 @@ func (j faultJSON) fault(now time.Time) (Fault, error) {
 		Client: j.Client, Session: j.Session, Device: j.Device, User: j.User, Header: j.Header,
 		From: from, Until: until, Probability: j.Probability, Seed: j.Seed, Incident: j.Incident,
 		Delay: time.Duration(j.Delay), Jitter: time.Duration(j.Jitter),
-		Twice: j.Twice, Hang: j.Hang, Drop: j.Drop, Reset: j.Reset, Edit: j.Edit, Bytes: j.Bytes,
+		Twice: j.Twice, Overtaken: j.Overtaken, Hang: j.Hang, Drop: j.Drop, Reset: j.Reset, Edit: j.Edit, Bytes: j.Bytes,
 	}
 	if j.Answer != nil {
 		f.Answer = &Answer{
 			Status: j.Answer.Status, Header: j.Answer.Header, Body: j.Answer.Body, Pad: j.Answer.Pad,
-			RetryAfter: j.Answer.RetryAfter, Hints: j.Answer.Hints, Raw: j.Answer.Raw,
+			RetryAfter: j.Answer.RetryAfter, Hints: j.Answer.Hints, Interim: j.Answer.Interim, Raw: j.Answer.Raw,
 			PaceBytes: j.Answer.PaceBytes, PaceEvery: time.Duration(j.Answer.PaceEvery),
 		}
 	}
@@ -160,7 +161,7 @@ func (f Fault) asJSON() faultJSON {
 		On: f.On, Path: f.Path, At: f.At, Nth: f.Nth, Every: f.Every, Times: f.Times,
 		Client: f.Client, Session: f.Session, Device: f.Device, User: f.User, Header: f.Header,
 		Probability: f.Probability, Seed: f.Seed, Incident: f.Incident, Delay: span(f.Delay), Jitter: span(f.Jitter),
-		Twice: f.Twice, Hang: f.Hang, Drop: f.Drop, Reset: f.Reset, Edit: f.Edit, Bytes: f.Bytes,
+		Twice: f.Twice, Overtaken: f.Overtaken, Hang: f.Hang, Drop: f.Drop, Reset: f.Reset, Edit: f.Edit, Bytes: f.Bytes,
 	}
 	for to, t := range map[*string]time.Time{&j.From: f.From, &j.Until: f.Until} {
 		if !t.IsZero() {
@@ -170,7 +171,7 @@ func (f Fault) asJSON() faultJSON {
 	if f.Answer != nil {
 		j.Answer = &wireJSON{
 			Status: f.Answer.Status, Header: f.Answer.Header, Body: f.Answer.Body, Pad: f.Answer.Pad,
-			RetryAfter: f.Answer.RetryAfter, Hints: f.Answer.Hints, Raw: f.Answer.Raw,
+			RetryAfter: f.Answer.RetryAfter, Hints: f.Answer.Hints, Interim: f.Answer.Interim, Raw: f.Answer.Raw,
 			PaceBytes: f.Answer.PaceBytes, PaceEvery: span(f.Answer.PaceEvery),
 		}
 	}
@@ -191,40 +192,4 @@ func moment(text string, now time.Time) (time.Time, error) {
 		return time.Time{}, errors.New("testserver: control: a time is RFC 3339 or reads like +30s")
 	}
 	return t, nil
-}
-
-// Incident names something that happens to whoever a request is from, in the
-// midst of it: what Fault.Do can do, in a word.
-type Incident string
-
-// The incidents.
-const (
-	SessionIsRevoked Incident = "revoke-session"
-	UserIsBumped     Incident = "bump-user"
-	UserIsDisabled   Incident = "disable-user"
-	AccessIsRevoked  Incident = "expire-access" // of everybody
-)
-
-func (i Incident) check() error {
-	switch i {
-	case "", SessionIsRevoked, UserIsBumped, UserIsDisabled, AccessIsRevoked:
-		return nil
-	}
-	return fmt.Errorf("testserver: fault: no incident %q", string(i))
-}
-
-// befall makes it happen. Where the request is nobody's, nothing does.
-func (s *Server) befall(ctx context.Context, x *exchange, i Incident) error {
-	who := s.who(x)
-	switch {
-	case i == AccessIsRevoked:
-		return s.RevokeAccessTokens()
-	case i == SessionIsRevoked && who.session != "":
-		return s.revoke(ctx, who.session, "incident")
-	case i == UserIsBumped && who.user != "":
-		return s.RevokeUser(who.user)
-	case i == UserIsDisabled && who.user != "":
-		return s.DisableUser(who.user)
-	}
-	return nil
 }

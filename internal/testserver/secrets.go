@@ -14,16 +14,19 @@ type secrets struct {
 	Refresh []byte `json:"refresh"` // signs refresh tokens in JWT form
 }
 
-const secretsID = "refresh"
+const (
+	kindSecrets = "secrets"
+	secretsID   = "refresh"
+)
 
 // loadSecrets makes them if they are not there. Of any number of processes
 // that start at once, one makes them for all.
 func loadSecrets(ctx context.Context, docs documents, now time.Time) (secrets, error) {
 	fresh := secrets{Derive: random(32), Refresh: random(32)}
-	if _, err := putDocument(ctx, docs, now, "secrets", secretsID, fresh, time.Time{}); err != nil {
+	if _, err := putDocument(ctx, docs, now, kindSecrets, secretsID, fresh, time.Time{}); err != nil {
 		return secrets{}, fmt.Errorf("testserver: keeping the secrets: %w", err)
 	}
-	kept, err := readDocument[secrets](ctx, docs, now, "secrets", secretsID)
+	kept, err := readDocument[secrets](ctx, docs, now, kindSecrets, secretsID)
 	if err != nil {
 		return secrets{}, fmt.Errorf("testserver: reading the secrets: %w", err)
 	}

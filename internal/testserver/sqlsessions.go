@@ -209,6 +209,20 @@ func (s *sqlStore) revokeAccess(ctx context.Context, now time.Time) error {
 	})
 }
 
+func (s *sqlStore) wipe(ctx context.Context) error {
+	return s.inBulk(ctx, func(c conn) error {
+		err := c.run([]string{
+			`UPDATE sessions SET lock_seq = lock_seq + 1`,
+			`DELETE FROM access_tokens`, `DELETE FROM refresh_tokens`, `DELETE FROM sessions`,
+		})
+		if err != nil {
+			return err
+		}
+		_, err = c.exec(`DELETE FROM documents WHERE kind NOT LIKE $1 AND kind NOT LIKE $2`, "%"+kindKeys, "%"+kindSecrets)
+		return err
+	})
+}
+
 func (s *sqlStore) sweep(ctx context.Context, before, now time.Time) error {
 	return s.inBulk(ctx, func(c conn) error {
 		err := c.run([]string{

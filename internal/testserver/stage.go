@@ -48,9 +48,12 @@ func (s *Server) act(x *exchange, f Fault, delay time.Duration) func(Answer) Ans
 		panic(http.ErrAbortHandler) // works on HTTP/1.1 and HTTP/2, where Hijack does not
 	case f.Reset:
 		s.ledger.undeliver(x) // before the client can know
+		s.ledger.answering(x) // and come back
 		reset(x.w)
 	case f.Hang:
 		s.hang(x)
+	case f.Overtaken:
+		s.beOvertaken(ctx, x)
 	case f.Twice:
 		x.twice = true
 	case f.Answer != nil:
@@ -75,6 +78,8 @@ func (f Fault) describe() string {
 		return string(f.At) + " reset"
 	case f.Hang:
 		return string(f.At) + " hang"
+	case f.Overtaken:
+		return string(f.At) + " overtaken"
 	case f.Twice:
 		return string(f.At) + " twice"
 	case f.Answer != nil:

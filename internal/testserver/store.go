@@ -135,6 +135,8 @@ type Store interface {
 
 	// revokeAccess revokes every access token issued so far.
 	revokeAccess(ctx context.Context, now time.Time) error
+	// wipe forgets every session, and every document that is no key.
+	wipe(ctx context.Context) error
 	// sweep forgets the sessions whose hard end lies before a time, and the
 	// documents that have expired.
 	sweep(ctx context.Context, before, now time.Time) error

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ type Answer struct {
 
 	RetryAfter string // sets Retry-After: see RetryAfter
 	Hints      bool   // a 103 goes before (RFC 8297)
+	Interim    []int  // so do these, from 102 to 199 (RFC 9110 15.2)
 	Raw        bool   // Body is all that is sent, its status line included, and the connection ends. HTTP/1.1
 
 	// Body is sent so many bytes at a time, and then a pause; zero: at once.
@@ -35,6 +37,8 @@ func (a *Answer) check() error {
 	// fault as good as any.
 	case a.Status != 0 && (a.Status < 200 || a.Status > 999):
 		return fmt.Errorf("testserver: fault: status %d", a.Status)
+	case slices.ContainsFunc(a.Interim, func(code int) bool { return code < 102 || code > 199 }):
+		return errors.New("testserver: fault: Interim holds statuses from 102 to 199")
 	case a.Pad < 0 || a.PaceBytes < 0 || a.PaceEvery < 0:
 		return errors.New("testserver: fault: Pad, PaceBytes and PaceEvery must not be negative")
 	}
@@ -81,6 +85,9 @@ func (s *Server) write(x *exchange, a Answer) error {
 	}
 	if after, err := RetryAfter(a.RetryAfter, s.Reported()); err == nil && after != "" {
 		header.Set("Retry-After", after)
+	}
+	for _, code := range a.Interim {
+		x.w.WriteHeader(code)
 	}
 	if a.Hints {
 		x.w.WriteHeader(http.StatusEarlyHints)
