@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,8 @@ import (
 type tab struct {
 	context.Context
 	*program
-	dark bool
+	dark  bool
+	width int64 // of pictures; zero: pageWidth
 
 	mu         sync.Mutex // guards complaints; never held across I/O, timers or callbacks
 	complaints []string   // of the browser: blocked by policy, failed to load
@@ -69,7 +71,7 @@ func open(t *testing.T, p *program, dark bool) *tab {
 	ctx, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(closeTab)
 	require.NoError(t, chromedp.Do(ctx)) // the first call must have no deadline: it opens the tab
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(cancel)
 	b := &tab{Context: ctx, program: p, dark: dark}
 	require.NoError(t, chromedp.Listen(ctx, b.listen))
@@ -270,6 +272,54 @@ func TestThePersonWhoTestsUsesTheDashboard(t *testing.T) {
 	b.press(t, `#sessions ~ div a`)
 	assert.Contains(t, b.text(t), "answer lost")
 	b.named(t)
+}
+
+// With its script the page shows what happens as it happens, under the same
+// policy: a complaint of the browser about it fails the test.
+func TestTheDashboardKeepsItselfUpToDate(t *testing.T) {
+	t.Parallel()
+	needs(t, "curl")
+	b := open(t, run(t), false)
+	b.runScripts(t)
+	b.visit(t, "/_test/")
+	b.shows(t, "Live: what happens shows here at once.")
+	b.do(t, chromedp.Focus(chromedp.CSS("#by")), chromedp.KeyEvent("7"))
+	tokens := b.login(t)
+	b.shows(t, "POST /login")
+	b.press(t, `#gates ~ form button`)
+	held := exec.CommandContext(t.Context(), "curl", "-sS", b.url()+"/refresh", "--json", `{"refreshToken":"`+tokens.RefreshToken+`"}`)
+	require.NoError(t, held.Start())
+	b.shows(t, "1 waiting") // though nothing was answered
+	b.press(t, `[data-live=gates] button[value=all]`)
+	require.NoError(t, held.Wait())
+	b.shows(t, "POST /refresh")
+	b.press(t, `#sessions ~ div a`)
+	b.shows(t, "Live: what happens shows here at once.")
+	b.named(t)
+	status, _ := b.refresh(t, tokens.RefreshToken)
+	assert.Equal(t, "401", status)
+	b.shows(t, "reuse_detected")
+}
+
+// runScripts lets the pages of the tab do what few of them can.
+func (b *tab) runScripts(t *testing.T) {
+	t.Helper()
+	_, err := chromedp.Call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{})
+	require.NoError(t, err)
+}
+
+// shows waits until the page says something: no other page is loaded for that.
+func (b *tab) shows(t *testing.T, text string) {
+	t.Helper()
+	pace, deadline := time.NewTicker(50*time.Millisecond), time.After(patience)
+	defer pace.Stop()
+	for !strings.Contains(b.text(t), text) {
+		select {
+		case <-pace.C:
+		case <-deadline:
+			require.FailNow(t, "the page does not say "+text, b.text(t))
+		}
+	}
 }
 
 func field(t *testing.T, body, name string) string {

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"image"
 	"image/color"
@@ -21,7 +22,8 @@ import (
 )
 
 const (
-	pageWidth = 960
+	pageWidth  = 960
+	phoneWidth = 390
 	// maxShot keeps the repository small.
 	maxShot = 120 << 10
 )
@@ -79,6 +81,12 @@ func (b *tab) shoot(t *testing.T) {
 	b.picture(t, "dashboard")
 	b.press(t, `#sessions ~ div tr:nth-child(2) a`)
 	b.picture(t, "family")
+	b.width = phoneWidth
+	b.picture(t, "family-phone")
+	b.visit(t, "/sessions")
+	b.picture(t, "devices-phone")
+	b.visit(t, "/_test/")
+	b.picture(t, "dashboard-phone")
 }
 
 // fill makes a history worth showing: rotations, an answer that was lost and
@@ -118,7 +126,7 @@ func (b *tab) lose(t *testing.T, token string) {
 
 func (b *tab) picture(t *testing.T, name string) {
 	t.Helper()
-	b.do(t, chromedp.EmulateViewport(pageWidth, 640))
+	b.do(t, chromedp.EmulateViewport(cmp.Or(b.width, pageWidth), 640))
 	shot, err := chromedp.Run(b, chromedp.FullScreenshot(100))
 	require.NoError(t, err, name)
 	img, err := png.Decode(bytes.NewReader(shot))
