@@ -88,6 +88,17 @@ func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 		{"-db", "postgres:host=127.0.0.1 port=1 password=hidden"},
 		{"-scenario", "nonesuch.json"},
 		{"-seed", "-1"},
+		{"-auto-approve", "mallory"},
+		{"-alg", "none"},
+		{"-alg", "HS256", "-access-secret", "hidden"},
+		{"-device-interval", "1ms"},
+		{"-dpop-nonces", "many"},
+		{"-rate-limit", "ip=0/1s"},
+		{"-rate-limit", "planet=1/1s"},
+		{"-rate-limit", "ip=1"},
+		{"-extra-issuer", "a/b"},
+		{"-extra-issuer", "a", "-extra-issuer", "a"},
+		{"-extra-issuer", "a:nonesuch"},
 		{"serve"},
 		{"-nonesuch"},
 	} {
@@ -196,20 +207,4 @@ func TestAScenarioIsInForceFromTheStart(t *testing.T) {
 	assert.Error(t, err, "the first connection was to be reset")
 	status, _ := curl(t, p.url()+"/healthz")
 	assert.Equal(t, "200", status)
-}
-
-func TestADatabaseOutlivesTheProcess(t *testing.T) {
-	t.Parallel()
-	needs(t, "curl")
-	database := "sqlite:" + filepath.Join(t.TempDir(), "state.db")
-	first := run(t, "-db", database, "-issuer", "http://auth.test")
-	tk := login(t, first.local())
-	first.stop(t, syscall.SIGKILL)
-
-	second, third := run(t, "-db", database, "-issuer", "http://auth.test"), run(t, "-db", database, "-issuer", "http://auth.test")
-	status, body := curl(t, second.local()+"/refresh", "--json", `{"refreshToken":"`+tk.RefreshToken+`"}`)
-	require.Equal(t, "200", status, body)
-	unmarshal(t, body, &tk)
-	status, _ = curl(t, third.local()+"/api/me", "-H", "Authorization: Bearer "+tk.AccessToken)
-	assert.Equal(t, "200", status, "two servers over one database are one")
 }

@@ -29,6 +29,9 @@ type options struct {
 	maxRefreshes          int
 	tls, report, verbose  bool
 	unsafeListen          bool
+	controlKey            string
+	healthcheck           string // ask a running server instead of being one
+	behaviour
 }
 
 // parse reads the arguments. What is wrong with a flag is said on stderr by
@@ -61,6 +64,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.report, "report", false, "at the end, print what clients did wrong, and exit with status 1 if they did")
 	flags.BoolVar(&o.verbose, "v", false, "log every request, without tokens")
 	flags.BoolVar(&o.unsafeListen, "unsafe-listen", false, "allow an address that others can reach")
+	flags.StringVar(&o.controlKey, "control-key", "", "`key` that others need for the control plane and the dashboard; drawn unless given")
+	flags.StringVar(&o.healthcheck, "healthcheck", "", "ask the server at this `URL` whether it is alive, and exit with status 0 if it is")
+	o.behaviour.flags(flags)
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return options{}, err

@@ -44,6 +44,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, err)
 		return unable
 	}
+	if o.healthcheck != "" {
+		if err := askHealth(ctx, o); err != nil {
+			fmt.Fprintln(stderr, err)
+			return unable
+		}
+		return served
+	}
 	d, err := start(ctx, o, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, err)

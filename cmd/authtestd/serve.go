@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -105,16 +106,39 @@ func (d *daemon) build(ctx context.Context, o options, issuer string, log *slog.
 	if err != nil {
 		return fmt.Errorf("authtestd: -db: %w", err)
 	}
-	d.inner, err = testserver.New(testserver.Config{
+	cfg := testserver.Config{
 		Issuer: issuer, Profile: profile, Log: log, Users: o.users, Clients: o.clients, Store: store, Seed: o.seed,
 		AccessTTL: o.access, IdleTTL: o.idle, AbsoluteTTL: o.absolute, MaxRefreshes: o.maxRefreshes,
 		ControlKey: d.key(o),
-	})
-	if err != nil {
+	}
+	o.behaviour.apply(&cfg)
+	if d.inner, err = testserver.New(cfg); err != nil {
 		return fmt.Errorf("authtestd: %w", err)
 	}
 	d.onClose(d.inner.Close)
+	if err := d.addIssuers(o.issuers, cfg); err != nil {
+		return err
+	}
 	return d.begin(o.scenario)
+}
+
+// addIssuers adds what -extra-issuer names: servers like the first one, but
+// for their profile.
+func (d *daemon) addIssuers(list []extraIssuer, cfg testserver.Config) error {
+	for _, extra := range list {
+		cfg := cfg
+		if extra.profile != "" {
+			profile, err := testserver.ProfileNamed(extra.profile)
+			if err != nil {
+				return fmt.Errorf("authtestd: -extra-issuer: %w", err)
+			}
+			cfg.Profile = profile
+		}
+		if _, err := d.inner.Issuer(extra.name, cfg); err != nil {
+			return fmt.Errorf("authtestd: -extra-issuer: %w", err)
+		}
+	}
+	return nil
 }
 
 // serverProfile is the one that was asked for, with its window.
@@ -145,13 +169,14 @@ func (d *daemon) open(ctx context.Context, name string) (testserver.Store, error
 	return testserver.OpenSQL(ctx, db, dialect)
 }
 
-// key makes one for the control plane where others can reach the server, and
-// tells it to whoever started it.
+// key is the one of the control plane. Where nobody else can reach the server
+// there is none unless it was given. It is told to whoever started the server.
 func (d *daemon) key(o options) string {
-	if host, _, err := net.SplitHostPort(o.addr); err == nil && loopback(host) {
+	host, _, err := net.SplitHostPort(o.addr)
+	if o.controlKey == "" && err == nil && loopback(host) {
 		return ""
 	}
-	key := rand.Text()
+	key := cmp.Or(o.controlKey, rand.Text())
 	d.tell("AUTHTEST_KEY", key)
 	return key
 }
