@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -304,6 +305,9 @@ func TestConfigIsCheckedAndItsErrorsNameTheFix(t *testing.T) {
 	for _, service := range []string{"", "..", "con", "a.b_c-9"} {
 		_, err := keyringstore.New(keyringstore.Config{Service: service, Dir: t.TempDir()})
 		require.NoError(t, err, service)
+	}
+	if runtime.GOOS == "windows" {
+		return // a directory has no such mode there
 	}
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(dir+"/keyring-open", 0o755))
