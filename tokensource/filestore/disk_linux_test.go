@@ -33,7 +33,7 @@ func onSmallDisk(t *testing.T) (dir string, inside bool) {
 		return dir, true
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), "PAWL_FILESTORE_MOUNTS=1")
+	cmd.Env = append(os.Environ(), "PAWL_FILESTORE_MOUNTS=1", "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	if os.Getuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER

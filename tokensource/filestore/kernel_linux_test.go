@@ -145,7 +145,7 @@ func asNobody(t *testing.T, env ...string) {
 	if os.Getuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
-	cmd.Env = append(cmd.Env, "TMPDIR="+nobodysDir(t))
+	cmd.Env = append(cmd.Env, "TMPDIR="+nobodysDir(t), "GORACE=atexit_sleep_ms=0")
 	cmd.Dir = "/"
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)

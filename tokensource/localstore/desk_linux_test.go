@@ -1,6 +1,9 @@
 package localstore_test
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,4 +119,30 @@ func (d *desk) eventually(what, answer, dest string, message ...string) {
 		}
 		require.True(d.t, time.Now().Before(end), what)
 	}
+}
+
+// start runs a job in a process with exactly this environment.
+func (j job) start(t *testing.T, env []string, change ...func(*exec.Cmd)) report {
+	t.Helper()
+	r, err := j.try(t.Context(), env, change...)
+	require.NoError(t, err)
+	return r
+}
+
+func (j job) try(ctx context.Context, env []string, change ...func(*exec.Cmd)) (r report, err error) {
+	text, err := json.Marshal(j)
+	if err != nil {
+		return r, err
+	}
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	// The race detector's runtime sleeps for a second before it exits.
+	cmd.Env = append(env, childEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	for _, f := range change {
+		f(cmd)
+	}
+	out, err := cmd.Output()
+	if err != nil {
+		return r, fmt.Errorf("%w: %s", err, out)
+	}
+	return r, json.Unmarshal(out, &r)
 }

@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 	"github.com/seed-9a12f4e2/pawl/tokensource/filestore"
@@ -106,30 +103,4 @@ func (j job) run(ctx context.Context) report {
 		}
 	}
 	return r
-}
-
-// start runs a job in a process with exactly this environment.
-func (j job) start(t *testing.T, env []string, change ...func(*exec.Cmd)) report {
-	t.Helper()
-	r, err := j.try(t.Context(), env, change...)
-	require.NoError(t, err)
-	return r
-}
-
-func (j job) try(ctx context.Context, env []string, change ...func(*exec.Cmd)) (r report, err error) {
-	text, err := json.Marshal(j)
-	if err != nil {
-		return r, err
-	}
-	cmd := exec.CommandContext(ctx, os.Args[0])
-	// The race detector's runtime sleeps for a second before it exits.
-	cmd.Env = append(env, childEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
-	for _, f := range change {
-		f(cmd)
-	}
-	out, err := cmd.Output()
-	if err != nil {
-		return r, fmt.Errorf("%w: %s", err, out)
-	}
-	return r, json.Unmarshal(out, &r)
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-9a12f4e2/pawl/internal/filelock"
-	"github.com/seed-9a12f4e2/pawl/tokensource"
 	"github.com/seed-9a12f4e2/pawl/tokensource/internal/sealedfile"
 )
 
@@ -23,14 +22,6 @@ func privateDir(t testing.TB) string {
 	dir, err := sealedfile.Dir(t.TempDir(), "private")
 	require.NoError(t, err)
 	return dir
-}
-
-func advice(t *testing.T, err error) string {
-	t.Helper()
-	var e *tokensource.Error
-	require.ErrorAs(t, err, &e)
-	require.Equal(t, tokensource.ReasonStore, e.Reason)
-	return e.Advice
 }
 
 func TestReplacedFileIsReadableByItsOwnerAloneAndLeavesNoOther(t *testing.T) {
@@ -112,7 +103,7 @@ func TestReplacingIsTriedForTwoSecondsWhileSomeoneHasTheFileOpen(t *testing.T) {
 	open, gone := errors.New("open elsewhere"), errors.New("gone")
 	busy := func(err error) bool { return errors.Is(err, open) }
 	synctest.Test(t, func(t *testing.T) {
-		start, tries := time.Now(), 0
+		tries := 0
 		err := sealedfile.Patiently(func() error {
 			if tries++; tries < 10 {
 				return open
@@ -122,7 +113,7 @@ func TestReplacingIsTriedForTwoSecondsWhileSomeoneHasTheFileOpen(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, 10, tries)
 
-		start = time.Now()
+		start := time.Now()
 		require.ErrorIs(t, sealedfile.Patiently(func() error { return open }, busy), open)
 		assert.InDelta(t, 2*time.Second, time.Since(start), float64(10*time.Millisecond))
 

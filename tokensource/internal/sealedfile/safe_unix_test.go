@@ -16,6 +16,14 @@ import (
 	"github.com/seed-9a12f4e2/pawl/tokensource/internal/sealedfile"
 )
 
+func advice(t *testing.T, err error) string {
+	t.Helper()
+	var e *tokensource.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, tokensource.ReasonStore, e.Reason)
+	return e.Advice
+}
+
 // Guards openDir in Read, Replace and Remove: what was right when the program
 // started is looked at again.
 func TestDirectoryThatOpensToOthersIsRefusedAtEachUse(t *testing.T) {
