@@ -41,3 +41,22 @@ func ExampleProbe() {
 		// There is one, and somebody has to unlock it.
 	}
 }
+
+func ExampleStateError() {
+	err := keyringstore.Probe(context.Background())
+	var state *keyringstore.StateError
+	if errors.As(err, &state) && state.State == keyringstore.StateActivatable {
+		// Nobody has logged into the desktop yet, or nobody has asked the
+		// keyring for anything: its first use starts it.
+		fmt.Println("open the password manager once")
+	}
+}
+
+func ExampleStore_Forget() {
+	drop := func(ctx context.Context, store *keyringstore.Store, key tokensource.Key) error {
+		// After the logout, which is what makes the tokens worthless.
+		return store.Forget(ctx, key)
+	}
+	_ = drop
+	// Output:
+}

@@ -171,6 +171,24 @@ func TestCopyOfAnEntryNeverTakesItsPlace(t *testing.T) {
 	})
 }
 
+// Guards the look after each deletion in remove: nobody is asked again and again.
+func TestForgettingThatTheUserRefusesIsAnErrorAndAskedOnce(t *testing.T) {
+	leavesNothing(t, "refused", func(t *testing.T, d *desk) {
+		service := d.fake(fakesecrets.Script{Delete: fakesecrets.Dismiss})
+		s := d.begin(keyringstore.Config{})
+		require.ErrorIs(t, s.store.Forget(t.Context(), s.key), keyringstore.ErrFailed)
+		assert.Equal(t, 1, service.Shown())
+		_, _, err := d.store(keyringstore.Config{}).Load(t.Context(), s.key)
+		require.NoError(t, err, "it is still in the keyring")
+		_, _, err = s.store.Load(t.Context(), s.key)
+		require.ErrorIs(t, err, tokensource.ErrLoginRequired, "and presented no more")
+		service.Play(fakesecrets.Script{Delete: fakesecrets.Accept})
+		require.NoError(t, s.store.Forget(t.Context(), s.key))
+		assert.Empty(t, service.Items())
+		forgotten(t, s.store, s.key)
+	})
+}
+
 // A daemon that is killed while it makes an item leaves one without a secret.
 func TestEmptyEntryIsALostSessionThatTheNextLoginReplaces(t *testing.T) {
 	leavesNothing(t, "empty", func(t *testing.T, d *desk) {

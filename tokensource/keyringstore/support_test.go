@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"fmt"
 	"maps"
 	"os"
 	"sync"
@@ -39,11 +38,6 @@ func newKey() tokensource.Key {
 // version makes the n-th version of a record, recognisable in a failure.
 func version(n uint64) (v tokensource.Version) {
 	binary.BigEndian.PutUint64(v[8:], n)
-	return v
-}
-
-func randomVersion() (v tokensource.Version) {
-	_, _ = rand.Read(v[:])
 	return v
 }
 
@@ -152,15 +146,6 @@ func (r *ring) open(t testing.TB, configs ...keyringstore.Config) []*keyringstor
 	stores, err := keyringstore.NewVaultStores(r.vault(), configs...)
 	require.NoError(t, err)
 	return stores
-}
-
-// openKind opens the store in the way that processes share.
-func openKind(kind, dir string) (*keyringstore.Store, error) {
-	switch kind {
-	case "keyring", "sealed":
-		return keyringstore.New(keyringstore.Config{Dir: dir, Service: "pawl-test", Sealed: kind == "sealed"})
-	}
-	return nil, fmt.Errorf("no store %q", kind)
 }
 
 // eventually polls: another process gives no signal.
