@@ -1,5 +1,5 @@
 # A thin door to scripts/, where the why is written down.
-.PHONY: help demo test lint bench fuzz
+.PHONY: help demo test lint bench fuzz wine
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,3 +18,6 @@ bench: ## benchmarks, side by side with what people use today
 
 fuzz: ## every fuzz target for FUZZTIME (20s) each
 	@sh scripts/fuzz.sh
+
+wine: ## the tests of the stores as Windows programs, under wine, which it installs (1.1 GB)
+	@sh scripts/wine.sh

@@ -1,8 +1,6 @@
 package tokensource_test
 
 import (
-	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,44 +22,6 @@ func TestNoTwoSessionsShareAKey(t *testing.T) {
 	}
 	// Part of the format: another value would log every user out.
 	assert.Equal(t, "e615c7faee5e8d16741c89837d44e9a8c0fedf07fdc9074fda023ef8ddad7738", tokensource.NewKey("https://as.example", "cli", "alice").String())
-}
-
-// Guards the version check in MemoryStore.Swap.
-func TestTheMemoryStoreSwapsOnlyTheExpectedVersion(t *testing.T) {
-	ctx, m := t.Context(), tokensource.NewMemoryStore()
-	v1, v2 := tokensource.Version{1}, tokensource.Version{2}
-	_, _, err := m.Load(ctx, testKey)
-	assert.ErrorIs(t, err, tokensource.ErrNotFound)
-	assert.ErrorIs(t, m.Swap(ctx, testKey, v1, v2, nil), tokensource.ErrConflict)
-	data := []byte("one")
-	require.NoError(t, m.Swap(ctx, testKey, tokensource.Version{}, v1, data))
-	data[0] = 'X'
-	assert.ErrorIs(t, m.Swap(ctx, testKey, tokensource.Version{}, v2, nil), tokensource.ErrConflict)
-	ver, got, err := m.Load(ctx, testKey)
-	require.NoError(t, err)
-	assert.Equal(t, v1, ver)
-	assert.Equal(t, "one", string(got))
-	_, _, err = m.Load(ctx, tokensource.NewKey("other", "", ""))
-	assert.ErrorIs(t, err, tokensource.ErrNotFound)
-}
-
-// Guards MemoryStore.Lock.
-func TestTheMemoryStoreHandsOutOneLeaseAndObeysTheContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := tokensource.NewMemoryStore()
-		lease, err := m.Lock(t.Context(), testKey)
-		require.NoError(t, err)
-		why := errors.New("enough")
-		ctx, cancel := context.WithCancelCause(t.Context())
-		time.AfterFunc(time.Second, func() { cancel(why) })
-		_, err = m.Lock(ctx, testKey)
-		assert.ErrorIs(t, err, why)
-		require.NoError(t, lease.Release())
-		require.NoError(t, lease.Release(), "releasing twice")
-		again, err := m.Lock(t.Context(), testKey)
-		require.NoError(t, err)
-		require.NoError(t, again.Release())
-	})
 }
 
 // Guards the order of release and runAfter in fly: a hook may use the store.
