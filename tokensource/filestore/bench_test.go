@@ -3,6 +3,7 @@ package filestore_test
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -80,5 +81,9 @@ func TestLoadAllocatesLittle(t *testing.T) {
 		_, _, err := s.Load(t.Context(), key)
 		require.NoError(t, err)
 	})
-	assert.LessOrEqual(t, allocs, 70.0)
+	limit := 70.0
+	if runtime.GOOS == "windows" {
+		limit = 75 // names are converted
+	}
+	assert.LessOrEqual(t, allocs, limit)
 }
