@@ -154,6 +154,9 @@ func (o observation) complaints(c cell, want expectation) (bad []string) {
 	wrong(answered == o.stats.APIRequests-refused, "the API let %d requests through, of which %d were heard", o.stats.APIRequests-refused, answered)
 	wrong(c.refusals(want).holds(refused), "requests that the API refused: %d instead of %v", refused, c.refusals(want))
 	if want.lostIn > 0 {
+		lost := o.seen[want.lostIn-1]
+		wrong(lost.Unsure == 0 && !want.unsure || lost.Unsure == lost.Login && want.unsure,
+			"%d of %d say that the refresh token may have been spent, which is %t", lost.Unsure, lost.Login, want.unsure)
 		wrong(o.cured.OK == 1, "a login does not cure it: %s", o.cured.What)
 	}
 	if len(bad) > 0 {

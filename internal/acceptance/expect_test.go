@@ -39,6 +39,7 @@ type expectation struct {
 	// lostIn is the wave of requests, counted from 1, in which the login is
 	// required; 0: in none.
 	lostIn int
+	unsure bool    // it says that the refresh token may have been spent without an answer
 	told   bool    // some request of the first wave was told to try again
 	asked  [2]span // token requests in each of the two waves
 	most   span    // of one refresh token: how often it was presented
@@ -140,7 +141,7 @@ func expectLost(k kind, f fault, l layout) expectation {
 		e.outcome, e.lostIn = loginRequired, 1
 	}
 	if e.lostIn == 1 {
-		e.asked[1] = exactly(0)
+		e.asked[1], e.unsure = exactly(0), true
 	}
 	return e
 }

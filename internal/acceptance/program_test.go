@@ -29,6 +29,7 @@ type result struct {
 	Told     int            // told to try again at least once
 	Store    int            // of these, because the store failed
 	Login    int            // told to log in again
+	Unsure   int            // of these, that the refresh token may have been spent
 	Config   int            // told to mend the configuration
 	Other    int            // anything else
 	What     string         // one of the texts of the last three and of Told
@@ -38,7 +39,7 @@ type result struct {
 
 func (r result) plus(o result) result {
 	sum := result{
-		OK: r.OK + o.OK, Told: r.Told + o.Told, Store: r.Store + o.Store, Login: r.Login + o.Login, Config: r.Config + o.Config,
+		OK: r.OK + o.OK, Told: r.Told + o.Told, Store: r.Store + o.Store, Login: r.Login + o.Login, Unsure: r.Unsure + o.Unsure, Config: r.Config + o.Config,
 		Other: r.Other + o.Other, What: cmp.Or(r.What, o.What), Ended: r.Ended + o.Ended, Protocol: map[string]int{},
 	}
 	for _, part := range []map[string]int{r.Protocol, o.Protocol} {
@@ -127,12 +128,12 @@ func (p *program) request() (res result) {
 	defer cancel()
 	for range maxTries {
 		protocol, err := p.get(ctx)
+		e, _ := errors.AsType[*tokensource.Error](err)
 		switch {
 		case err == nil:
 			res.OK, res.Protocol = 1, map[string]int{protocol: 1}
 			return res
 		case errors.Is(err, tokensource.ErrTryAgain):
-			e, _ := errors.AsType[*tokensource.Error](err)
 			res.Told, res.What = 1, err.Error()
 			if e.Reason == tokensource.ReasonStore {
 				res.Store = 1
@@ -141,6 +142,9 @@ func (p *program) request() (res result) {
 			continue
 		case errors.Is(err, tokensource.ErrLoginRequired):
 			res.Login = 1
+			if e.Uncertain {
+				res.Unsure = 1
+			}
 		case errors.Is(err, tokensource.ErrConfig):
 			res.Config, res.What = 1, err.Error()
 		default:
