@@ -89,6 +89,7 @@ func (w *world) run(f fault, firstWave func() result) (o observation) {
 	// Before the login, which begins another family.
 	o.live, o.most, o.stats, o.programs = w.live(), w.srv.MaxRedemptions(), w.srv.Stats(), len(w.parties)
 	if o.seen[1].Login > 0 {
+		w.pass(quarterHour) // beyond the second in which a failure is shared without a look at the store
 		o.watch(w, w.few)
 		if err := w.parties[0].login(); err != nil {
 			o.cured.What = err.Error()
