@@ -48,17 +48,30 @@ func (l *ledger) read() (Backend, error) {
 	case err != nil:
 		return Auto, typed(err)
 	}
-	format, rest, _ := strings.Cut(string(raw), "\n")
-	name, end, _ := strings.Cut(rest, "\n")
-	b, err := ParseBackend(name)
+	b, known := parseChoice(string(raw))
 	switch {
-	case format != ledgerFormat && strings.HasPrefix(format, ledgerPrefix):
+	case !known:
 		return Auto, &tokensource.Error{Reason: tokensource.ReasonFormat, Advice: "update this program",
 			Err: fmt.Errorf("localstore: a newer version of pawl wrote %s", l.path())}
-	case format != ledgerFormat, err != nil, end != "", b == Auto, b == Memory:
+	case b == Auto:
 		return Auto, l.unreadable()
 	}
 	return b, nil
+}
+
+// parseChoice returns Auto for a text that names no place that is recorded.
+// Known is false where the text is of a later format.
+func parseChoice(text string) (b Backend, known bool) {
+	format, rest, _ := strings.Cut(text, "\n")
+	if format != ledgerFormat {
+		return Auto, !strings.HasPrefix(format, ledgerPrefix)
+	}
+	name, end, _ := strings.Cut(rest, "\n")
+	b, err := ParseBackend(name)
+	if err != nil || end != "" || b == Memory {
+		return Auto, true
+	}
+	return b, true
 }
 
 func (l *ledger) unreadable() error {

@@ -1,0 +1,4 @@
+package filestore
+
+// DecodeKey reads a key as people write it.
+var DecodeKey = decodeKey

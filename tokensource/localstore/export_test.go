@@ -1,0 +1,4 @@
+package localstore
+
+// ParseChoice reads what a ledger holds.
+var ParseChoice = parseChoice
