@@ -105,7 +105,7 @@ type Config struct {
 	InsecureCookie bool
 
 	TokenDelay time.Duration    // latency of the refresh endpoint; none
-	Log        *slog.Logger     // one debug line per request, and the lines of LogRefused and LogSuspicious, without tokens; nowhere
+	Log        *slog.Logger     // one debug line per request, and the lines of LogRefused and LogSuspicious, without tokens; the Output of the TB, else nowhere
 	Now        func() time.Time // the clock; time.Now, which is fake inside a synctest bubble
 }
 

@@ -2,8 +2,9 @@ package authtest
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
-	"path/filepath"
 )
 
 // artifacts is what a TB has if it keeps the files of a failed test, as
@@ -25,17 +26,31 @@ func (s *Server) end(tb TB) {
 	if !ok || !keeper.Failed() {
 		return
 	}
-	file := filepath.Join(keeper.ArtifactDir(), "authtest-exchanges.json")
+	dir := keeper.ArtifactDir()
 	seen, err := json.MarshalIndent(struct {
 		Exchanges  []Exchange
 		Violations []Violation
 	}{s.Exchanges(AnyEndpoint), s.Violations()}, "", "\t")
+	file := ""
 	if err == nil {
-		err = os.WriteFile(file, seen, 0o600)
+		file, err = keepIn(dir, seen)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // removed with what another server of the test has left there
+		tb.Logf("authtest: what the server saw is kept by go test -artifacts")
+	case err != nil:
 		tb.Logf("authtest: what the server saw could not be kept: %v", err)
-		return
+	default:
+		tb.Logf("authtest: what the server saw is in %s, which go test -artifacts keeps", file)
 	}
-	tb.Logf("authtest: what the server saw is in %s", file)
+}
+
+// keepIn writes a file with a name of its own: a test may have many servers.
+func keepIn(dir string, data []byte) (name string, err error) {
+	f, err := os.CreateTemp(dir, "authtest-exchanges-*.json")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(data)
+	return f.Name(), errors.Join(err, f.Close())
 }

@@ -97,7 +97,7 @@ func (s *Server) Issuer(tb TB, name string, cfg Config) *Server {
 		return '-'
 	}, name)
 	var child *Server
-	inner, err := cfg.inner("")
+	inner, err := cfg.loggedTo(tb).inner("")
 	if err == nil {
 		inner.Store, err = cfg.Database.store()
 	}

@@ -25,7 +25,9 @@ type Server struct {
 }
 
 // New runs a strict server on loopback until the test ends. A fault that never
-// fired by then is an error of the test.
+// fired by then is an error of the test. Where the TB is a testing.TB, the
+// server's log goes to its Output, and what the server saw of a test that failed
+// to its ArtifactDir; neither holds a token.
 func New(tb TB) *Server {
 	tb.Helper()
 	return NewWith(tb, Config{})
@@ -34,7 +36,7 @@ func New(tb TB) *Server {
 // NewWith is New with a Config. A Config that makes no sense is fatal.
 func NewWith(tb TB, cfg Config) *Server {
 	tb.Helper()
-	s, err := NewServer(cfg)
+	s, err := NewServer(cfg.loggedTo(tb))
 	return s.attach(tb, err)
 }
 
@@ -43,7 +45,7 @@ func NewWith(tb TB, cfg Config) *Server {
 func NewPipe(tb TB, cfg Config) *Server {
 	tb.Helper()
 	l := newPipe()
-	s, err := serve(cfg, l, pipeURL, l.DialContext, nil)
+	s, err := serve(cfg.loggedTo(tb), l, pipeURL, l.DialContext, nil)
 	return s.attach(tb, err)
 }
 
@@ -66,7 +68,7 @@ func serve(cfg Config, l net.Listener, url string, dial dialFunc, secure *identi
 	}
 	s := &Server{
 		inner: inner, url: url, served: make(chan struct{}), identity: secure, door: doorOf(l),
-		http:   &http.Server{Handler: inner.Handler(), ReadHeaderTimeout: time.Minute, TLSConfig: secure.server()},
+		http:   &http.Server{Handler: inner.Handler(), ReadHeaderTimeout: time.Minute, TLSConfig: secure.server(), ErrorLog: silent()},
 		client: &http.Client{Transport: newTransport(dial, secure)},
 		fatal:  func(format string, args ...any) { panic(fmt.Sprintf(format, args...)) },
 	}

@@ -21,7 +21,7 @@ import (
 // any, or none: see [Server.ClientWithCertificate].
 func NewTLS(tb TB, cfg Config) *Server {
 	tb.Helper()
-	s, err := NewTLSServer(cfg)
+	s, err := NewTLSServer(cfg.loggedTo(tb))
 	return s.attach(tb, err)
 }
 

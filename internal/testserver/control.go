@@ -59,17 +59,17 @@ func (s *Server) controlRoutes(mux *http.ServeMux) {
 // and the request means it.
 func (s *Server) controlOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given := []byte(r.Header.Get(headerKey))
-		keyed := s.controlKey != "" && subtle.ConstantTimeCompare(given, []byte(s.controlKey)) == 1
-		if !keyed && !(fromHere(r.RemoteAddr) && s.meant(r.Host)) {
-			s.log.WarnContext(r.Context(), "control refused", "remote", r.RemoteAddr, "path", r.URL.Path)
-			writeControl(w, http.StatusForbidden, controlError{"from another machine the control plane needs its key in " + headerKey})
-			return
-		}
 		if !s.begin() {
 			panic(http.ErrAbortHandler)
 		}
 		defer s.running.Done()
+		given := []byte(r.Header.Get(headerKey))
+		keyed := s.controlKey != "" && subtle.ConstantTimeCompare(given, []byte(s.controlKey)) == 1
+		if !keyed && !(fromHere(r.RemoteAddr) && s.meant(r.Host)) {
+			s.log.WarnContext(r.Context(), "control refused", "remote", r.RemoteAddr)
+			writeControl(w, http.StatusForbidden, controlError{"from another machine the control plane needs its key in " + headerKey})
+			return
+		}
 		h.ServeHTTP(w, r)
 	})
 }

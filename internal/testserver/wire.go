@@ -102,7 +102,7 @@ func (s *Server) write(x *exchange, a Answer) error {
 		return err
 	}
 	if promised != "" && promised != strconv.FormatInt(length, 10) {
-		return errCut
+		return s.cut(x)
 	}
 	// The rule is chosen before the client can have all of the body and end its
 	// test on it.
@@ -113,6 +113,18 @@ func (s *Server) write(x *exchange, a Answer) error {
 	s.holdAt(x, AfterBody)
 	s.strike(x, rule, delay)
 	return nil
+}
+
+// cut ends an answer before its end: under HTTP/1.1 net/http closes the
+// connection, under HTTP/2 the stream has to be reset.
+func (s *Server) cut(x *exchange) error {
+	if x.r.ProtoMajor < 2 {
+		return errCut
+	}
+	if err := flush(x.w); err != nil {
+		return err
+	}
+	panic(http.ErrAbortHandler)
 }
 
 func (s *Server) writeBody(x *exchange, a Answer) error {
