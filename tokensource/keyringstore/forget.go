@@ -2,7 +2,9 @@ package keyringstore
 
 import (
 	"context"
+	"errors"
 
+	"github.com/seed-9a12f4e2/pawl/internal/filelock"
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 	"github.com/seed-9a12f4e2/pawl/tokensource/internal/sealedfile"
 )
@@ -35,12 +37,9 @@ func (s *Store) Forget(ctx context.Context, key tokensource.Key) error {
 	defer func() { _ = swap.Release() }()
 
 	v := s.visit()
-	if err := s.check(ctx, v); err != nil {
+	counter, err := s.highestCounter(ctx, v, key, swap)
+	if err != nil {
 		return storeError(err)
-	}
-	counter, _ := readMark(swap.File())
-	if p, err := s.look(ctx, v, key, false); err == nil {
-		counter = max(counter, p.high)
 	}
 	// A file that is damaged wins over whatever is found beside it: between
 	// here and the end an old copy of the entry is never taken for current.
@@ -53,6 +52,20 @@ func (s *Store) Forget(ctx context.Context, key tokensource.Key) error {
 	if err != nil {
 		return storeError(err)
 	}
-	s.forget(key)
+	s.forget(key) // nor does memory keep the key any longer
 	return storeError(sealedfile.Remove(s.path(key, ".sealed")))
+}
+
+// highestCounter returns the highest counter that anybody has written to the
+// keyring for key, or tried to. An error means that it cannot be read.
+func (s *Store) highestCounter(ctx context.Context, v *visit, key tokensource.Key, swap *filelock.Lock) (uint64, error) {
+	mark, _ := readMark(swap.File())
+	e, err := s.get(ctx, v, key)
+	switch {
+	case err == nil:
+		return max(mark, e.record.Counter), nil // a crash of the machine may have taken the mark
+	case errors.Is(err, errNoEntry), errors.Is(err, ErrCorrupt), errors.Is(err, errNewer):
+		return mark, nil
+	}
+	return 0, err
 }

@@ -189,6 +189,24 @@ func TestForgettingThatTheUserRefusesIsAnErrorAndAskedOnce(t *testing.T) {
 	})
 }
 
+// Guards the reading before anything is removed in Forget: whoever refuses to
+// unlock the keyring keeps the session.
+func TestForgettingInAKeyringThatIsNotUnlockedRemovesNothing(t *testing.T) {
+	leavesNothing(t, "locked", func(t *testing.T, d *desk) {
+		atTheScreen(t)
+		service := d.fake(fakesecrets.Script{})
+		dir := t.TempDir()
+		s := d.begin(keyringstore.Config{Dir: dir, Interactive: true, Notice: new(notice)})
+		service.Play(fakesecrets.Script{Locked: true, Unlock: fakesecrets.Dismiss})
+		assertState(t, keyringstore.StateLocked, s.store.Forget(t.Context(), s.key))
+		assert.Equal(t, 1, service.Shown())
+		service.Play(fakesecrets.Script{})
+		holds(t, d.store(keyringstore.Config{Dir: dir}), s.key, 1, keyringstore.Keyring)
+		require.NoError(t, s.store.Forget(t.Context(), s.key))
+		assert.Empty(t, service.Items())
+	})
+}
+
 // A daemon that is killed while it makes an item leaves one without a secret.
 func TestEmptyEntryIsALostSessionThatTheNextLoginReplaces(t *testing.T) {
 	leavesNothing(t, "empty", func(t *testing.T, d *desk) {
