@@ -102,8 +102,10 @@ func document(t *testing.T, srv *authtest.Server, path string) map[string]any {
 	resp, err := srv.Client().Get(srv.URL() + path)
 	require.NoError(t, err)
 	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body) // to its end, or the connection is not used again
+	require.NoError(t, err)
 	var m map[string]any
-	require.NoError(t, json.NewDecoder(resp.Body).Decode(&m))
+	require.NoError(t, json.Unmarshal(data, &m))
 	return m
 }
 
