@@ -1,5 +1,5 @@
 # A thin door to scripts/, where the why is written down.
-.PHONY: help demo test lint bench fuzz wine
+.PHONY: help demo test lint bench fuzz wine soak
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,3 +21,6 @@ fuzz: ## every fuzz target for FUZZTIME (20s) each
 
 wine: ## the tests of the stores as Windows programs, under wine, which it installs (1.1 GB)
 	@sh scripts/wine.sh
+
+soak: ## kill processes for SOAK (10m), and explore as many interleavings as that allows
+	@sh scripts/secret-service.sh sh scripts/soak.sh

@@ -35,12 +35,13 @@ var tenSeconds = tokensource.Rotation{Replay: tokensource.ReplayAnswered, Grace:
 // session is lost but by a kill between the server's rotation and our save,
 // which is none where the server has a grace.
 func TestProcessesKilledAtAnyMomentTearNothingAndLoseOnlyWhatNobodyCouldSave(t *testing.T) {
-	rounds := newSection("crashes", crashHead)
+	t.Parallel()
+	page := newSection("crashes", crashHead)
 	forEachStore(t, func(t *testing.T, j job) {
 		for _, kind := range crashServers {
 			t.Run(kind.name, func(t *testing.T) {
 				total := tally{Store: j.Store, Server: kind.name}
-				for seed, begun := uint64(1), time.Now(); seed == 1 || time.Since(begun) < *soak; seed++ {
+				for seed, begun := uint64(1), time.Now(); seed == 1 || time.Since(begun) < *soak/2; seed++ {
 					srv := authtest.NewWith(t, authtest.Config{Profile: kind.profile, TokenDelay: 2 * time.Millisecond})
 					j := newJob(t, j.Store)
 					j.Deed, j.Server, j.Rotation = "rotate", srv.URL(), kind.rotation
@@ -53,7 +54,7 @@ func TestProcessesKilledAtAnyMomentTearNothingAndLoseOnlyWhatNobodyCouldSave(t *
 					total.add(r.run(kills))
 				}
 				t.Log(total)
-				rounds.put(t, total.Store+total.Server, total.row())
+				page.put(t, total.Store+total.Server, total.row())
 			})
 		}
 	})

@@ -175,6 +175,7 @@ func (p *places) at(where string) int {
 // a keyring that is stopped, dies or loses its bus costs no session, on a strict
 // server, and gets the record back when it is there again.
 func TestAKeyringThatGoesAwayDuringRotationsCostsNoSession(t *testing.T) {
+	t.Parallel()
 	for _, trouble := range deskTroubles {
 		t.Run(trouble.name, func(t *testing.T) {
 			t.Parallel()

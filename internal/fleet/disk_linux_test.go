@@ -196,6 +196,7 @@ func may(t *testing.T, j job, mode os.FileMode) {
 
 // Guards rules 6 and 11 where a user may not write: root may everywhere.
 func TestADirectoryThatTheUserMayNotWriteToCostsNoSession(t *testing.T) {
+	t.Parallel()
 	for _, store := range []string{"file", "plain"} {
 		t.Run(store+" before the mark", func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -11,18 +12,34 @@ import (
 	"github.com/seed-9a12f4e2/pawl/authtest"
 )
 
+var (
+	crowdHead = []string{
+		"| store | rotations | refresh requests | presentations of any one refresh token | families revoked | time per rotation |",
+		"|---|---|---|---|---|---|",
+	}
+	togetherHead = []string{
+		"| store | processes | refresh requests | p50 | p99 |",
+		"|---|---|---|---|---|",
+	}
+)
+
 // Guards rules 4 and 5: one flight per process, the lease of the store, and the
 // look under it.
 func TestEightProcessesOfSixteenGoroutinesRotateOneSessionWithoutAReuse(t *testing.T) {
+	page := newSection("crowd", crowdHead)
 	forEachStore(t, func(t *testing.T, j job) {
 		srv := authtest.New(t)
 		j.Deed, j.Server = "crowd", srv.URL()
 		c := logIn(t, srv, j, 0, time.Hour)
+		j.Rest = 50 * time.Millisecond
+		if j.Store == "keyring" {
+			j.Rest = 300 * time.Millisecond
+		}
 		rotations := 1000
 		if *soak == 0 {
 			switch j.Store {
 			case "keyring":
-				rotations = 100 // its daemon is one thread, which each of them keeps busy for 0.1 s
+				rotations = 50 // its daemon is one thread, which each of them keeps busy for 0.1 s and more
 			case "file", "plain":
 				rotations = 200 // what they do not share with the sealed one is the key alone
 			}
@@ -40,6 +57,8 @@ func TestEightProcessesOfSixteenGoroutinesRotateOneSessionWithoutAReuse(t *testi
 		stillGood(t, c)
 		stats := srv.Stats()
 		t.Logf("%d rotations in %s, %d refresh requests", stats.Rotations, took, stats.RefreshRequests)
+		page.put(t, j.Store, fmt.Sprintf("| %s | %d | %d | %d | %d | %s |", j.Store, stats.Rotations, stats.RefreshRequests,
+			srv.MaxRedemptions(), stats.FamiliesRevoked, (took/time.Duration(rotations)).Round(time.Millisecond/10)))
 		assert.Equal(t, 1, srv.MaxRedemptions(), "presentations of any one refresh token")
 		assert.Equal(t, stats.Rotations, stats.RefreshRequests)
 		assert.Zero(t, stats.FamiliesRevoked)
@@ -49,6 +68,7 @@ func TestEightProcessesOfSixteenGoroutinesRotateOneSessionWithoutAReuse(t *testi
 
 // Guards rule 5: processes that start on an expired token make one request.
 func TestFiftyProcessesThatStartTogetherOnAnExpiredTokenMakeOneRequest(t *testing.T) {
+	page := newSection("together", togetherHead)
 	forEachStore(t, func(t *testing.T, j job) {
 		srv := authtest.NewWith(t, authtest.Config{TokenDelay: 50 * time.Millisecond})
 		j.Deed, j.Server = "get", srv.URL()
@@ -58,13 +78,19 @@ func TestFiftyProcessesThatStartTogetherOnAnExpiredTokenMakeOneRequest(t *testin
 		took := make([]time.Duration, len(members))
 		for i := range members {
 			begun[i] = time.Now()
-			members[i] = startHeard(t, j, func(report) { took[i] = time.Since(begun[i]) })
+			members[i] = startHeard(t, j, func(report) { took[i] = time.Since(begun[i]) }) // the last report is of the answer
 		}
+		troubled := 0
 		for _, m := range members {
 			assert.NoError(t, m.finish())
+			if m.hasTold("trouble") {
+				troubled++
+			}
 		}
 		slices.Sort(took)
-		t.Logf("from the start of a process to the answer of the API: p50 %s, p99 %s", took[len(took)/2], took[len(took)-1])
+		p50, p99 := took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond)
+		t.Logf("from the start of a process to the answer of the API: p50 %s, p99 %s; %d had to try again", p50, p99, troubled)
+		page.put(t, j.Store, fmt.Sprintf("| %s | %d | %d | %s | %s |", j.Store, len(members), srv.Stats().RefreshRequests, p50, p99))
 		assert.Equal(t, 1, srv.Stats().RefreshRequests)
 		stillGood(t, c)
 	})
@@ -73,6 +99,7 @@ func TestFiftyProcessesThatStartTogetherOnAnExpiredTokenMakeOneRequest(t *testin
 // Guards rule 2: the one caller that renews early waits for it. A process
 // that returned at once would end between the server's commit and the save.
 func TestAProcessThatEndsRightAfterItsRequestInTheAdvisoryWindowLosesNothing(t *testing.T) {
+	t.Parallel()
 	forEachStore(t, func(t *testing.T, j job) {
 		srv := authtest.NewWith(t, authtest.Config{TokenDelay: 300 * time.Millisecond})
 		j.Deed, j.Server = "get", srv.URL()
@@ -87,6 +114,7 @@ func TestAProcessThatEndsRightAfterItsRequestInTheAdvisoryWindowLosesNothing(t *
 
 // Guards rule 9 across processes.
 func TestLostAnswersCostNobodyTheSessionWhereTheServerHasGrace(t *testing.T) {
+	t.Parallel()
 	forEachStore(t, func(t *testing.T, j job) {
 		srv := authtest.NewWith(t, authtest.Config{Profile: authtest.Grace})
 		j.Deed, j.Server = "rotate", srv.URL()

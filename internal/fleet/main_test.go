@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	soak   = flag.Duration("fleet.soak", 0, "go on killing for so long over each store and server, and rotate in full")
+	soak   = flag.Duration("fleet.soak", 0, "go on killing for so long, and rotate in full")
 	update = flag.Bool("fleet.update", false, "write the figures into docs/crashes.md")
 )
 
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		// These tests wait more than they compute: for a lock, for a mark, for a
 		// time-out.
 		flag.Parse()
-		_ = flag.Set("test.parallel", "6")
+		_ = flag.Set("test.parallel", "12")
 		os.Exit(m.Run())
 	}
 	time.AfterFunc(memberLife, func() { os.Exit(3) })
@@ -70,10 +70,11 @@ type job struct {
 	Profile  string
 	Key      []byte
 	Rotation tokensource.Rotation
-	Held     bool     // a save waits, or fails, until the process is told to stop
-	Where    bool     // tell where each record was saved
-	Env      []string // of the process, beside the test's own
-	Access   string   // the tokens of a login, which is what "adopt" is for
+	Rest     time.Duration // at most so long between two renewals
+	Held     bool          // a save waits, or fails, until the process is told to stop
+	Where    bool          // tell where each record was saved
+	Env      []string      // of the process, beside the test's own
+	Access   string        // the tokens of a login, which is what "adopt" is for
 	Refresh  string
 }
 

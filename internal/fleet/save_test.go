@@ -72,6 +72,7 @@ func program(stop context.Context, j job) (err error) {
 // Guards rules 4, 10 and 11: the refresh does not depend on who waits for it,
 // and Close waits for the refresh and its save.
 func TestAProgramThatEndsByCtrlCInTheMiddleOfARefreshLosesNothing(t *testing.T) {
+	t.Parallel()
 	forEachStore(t, func(t *testing.T, j job) {
 		for _, stage := range []authtest.Stage{authtest.BeforeCommit, authtest.AfterCommit, ""} {
 			t.Run(cmp.Or(string(stage), "during-save"), func(t *testing.T) {
@@ -176,6 +177,7 @@ func useOnce(ctx context.Context, c *client.Client, j job) error {
 // Guards rule 11 from the server to the disk: what cannot be saved is kept and
 // served, nobody rotates meanwhile, and Close waits for the save.
 func TestASaveThatFailsIsKeptServedAndRetriedAndNobodyRotatesMeanwhile(t *testing.T) {
+	t.Parallel()
 	forEachStore(t, func(t *testing.T, j job) {
 		srv := authtest.New(t)
 		j.Deed, j.Server, j.Held = "unsaved", srv.URL(), true

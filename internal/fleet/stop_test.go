@@ -26,6 +26,7 @@ func (m *member) freeze(t *testing.T) (thaw func()) {
 // is merely slow: the others hear that the session is busy, within the budget
 // of a refresh.
 func TestAStoppedHolderKeepsTheOthersWaitingAndBreaksNone(t *testing.T) {
+	t.Parallel()
 	forEachStore(t, func(t *testing.T, j job) {
 		srv := authtest.New(t)
 		j.Deed, j.Server = "once", srv.URL()
@@ -59,6 +60,7 @@ func TestAStoppedHolderKeepsTheOthersWaitingAndBreaksNone(t *testing.T) {
 // when it goes on. Where there is a grace it is stopped for longer than it was
 // covered for, its attempt is over, and it presents the same refresh token again.
 func TestAHolderThatIsStoppedBetweenTheRotationAndItsSaveLosesNothing(t *testing.T) {
+	t.Parallel()
 	forEachStore(t, func(t *testing.T, j job) {
 		for _, kind := range []struct {
 			name     string
