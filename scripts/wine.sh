@@ -1,5 +1,6 @@
 #!/bin/sh
-# wine.sh builds the tests of the stores for Windows and runs them under wine.
+# wine.sh [PACKAGE...] builds the tests of the stores, or of these packages, for
+# Windows and runs them under wine.
 # It is no part of make test: wine and the C compiler for one small library take
 # about 1.1 GB, and are installed only by this script. What it cannot show is
 # printed at the end.
@@ -57,13 +58,15 @@ sed 's/case STATUS_INVALID_INFO_CLASS,/case NTStatus(0xC0000002), STATUS_INVALID
 printf '{"Replace":{"%s":"%s"}}' "$at" "$dir/at_windows.go" >"$dir/overlay.json"
 
 # Wine has a credential store as Windows does: the real keyring of these tests.
-# It writes a credential in several steps, so that a writer which is killed in
-# between leaves what a reader calls a corrupt registry until the next write. So
-# nothing is killed over it; over the file, processes are.
+# When a writer of one is killed, a reader may be told that the registry is
+# corrupt, until the next write. That says nothing about Windows, so no writer
+# is killed over them; over the files, writers are.
 export PAWL_TEST_KEYRING=1
 skip='TestStoreOverARealKeyring/keyring/Process/kill'
+
 failed=
-for pkg in internal/filelock tokensource/internal/sealedfile tokensource/filestore tokensource/keyringstore; do
+[ $# -gt 0 ] || set -- internal/filelock tokensource/internal/sealedfile tokensource/filestore tokensource/keyringstore
+for pkg in "$@"; do
 	name=$(basename "$pkg")
 	GOWORK=off GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go test -c -overlay "$dir/overlay.json" -o "$dir/$name.exe" "./$pkg"
 	# In the package's own directory, where its testdata is.
