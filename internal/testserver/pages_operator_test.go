@@ -26,16 +26,16 @@ func TestTheDashboardLetsGoWhatWaitsAtAGate(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, u.submit("/_test/ui/gates", "action", "one", "id", id).Code, "nothing waits")
 
 	gate := b.GateNamed(id)
-	done := make(chan answer, 2)
+	done := [2]chan answer{make(chan answer, 1), make(chan answer, 1)}
 	for n := range 2 {
-		go func() { done <- b.refresh(tokens.Refresh) }()
+		go func() { done[n] <- b.refresh(tokens.Refresh) }()
 		require.NoError(t, gate.Wait(t.Context(), n+1))
 	}
 	u.open("/_test/").shows(t, "2 waiting")
 	u.submit("/_test/ui/gates", "action", "last", "id", id).shows(t, "One request goes on.")
-	assert.Equal(t, testserver.Rotated, (<-done).outcome())
+	assert.Equal(t, testserver.Rotated, (<-done[1]).outcome())
 	u.submit("/_test/ui/gates", "action", "one", "id", id).shows(t, "One request goes on.")
-	assert.Equal(t, testserver.ReuseDetected, (<-done).outcome())
+	assert.Equal(t, testserver.ReuseDetected, (<-done[0]).outcome())
 	u.submit("/_test/ui/gates", "action", "all", "id", id).shows(t, "the gate is gone")
 	assert.Equal(t, testserver.SessionRevoked, b.refresh(tokens.Refresh).outcome(), "nothing is held any more")
 
