@@ -169,3 +169,21 @@ func TestWhenAUserIsChangedNothingOldIsStillToCome(t *testing.T) {
 		}
 	})
 }
+
+// Guards wipe: what one server has wiped is gone for the other one, whose keys
+// are those that the first one made.
+func TestAWipedDatabaseKnowsNobodysTokens(t *testing.T) {
+	shared(t, func(t *testing.T, p place) {
+		a, b := p.serve(t, "strict", nil), p.serve(t, "strict", nil)
+		tokens, code := a.login(t), a.code(t)
+		require.NoError(t, a.Wipe())
+		b.Advance(time.Second) // how long a server goes without a look at the keys
+		assert.Equal(t, testserver.Unknown, b.refresh(tokens.Refresh).outcome)
+		assert.Equal(t, http.StatusUnauthorized, b.me(tokens.Access).status)
+		assert.Equal(t, http.StatusBadRequest, b.redeemCode(code).status)
+		assert.Zero(t, p.active(t, tokens.Session))
+		fresh := b.login(t)
+		assert.Equal(t, http.StatusOK, a.me(fresh.Access).status)
+		assert.Equal(t, testserver.Rotated, a.refresh(fresh.Refresh).outcome)
+	})
+}
