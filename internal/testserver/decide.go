@@ -139,7 +139,8 @@ func (r Replay) open(t Presented, now time.Time) bool {
 	return younger(t.RetiredAt, window, now)
 }
 
-// younger reports whether less than d has passed since then.
+// younger reports whether less than d has passed since then. No time at all has
+// always passed, also since what a server whose clock is ahead has done.
 func younger(since time.Time, d time.Duration, now time.Time) bool {
-	return d == Always || now.Sub(since) < d
+	return d == Always || d > 0 && now.Sub(since) < d
 }

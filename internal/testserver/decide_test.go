@@ -64,6 +64,8 @@ func TestTheDecisionFollowsTheOrderOfChecks(t *testing.T) {
 			but(retired(time.Hour), func(p *testserver.Presented) { p.Expires = now }), testserver.TokenExpired},
 		{"a token whose sibling took its place", strict,
 			with(func(p *testserver.Presented) { p.Revoked = true }), testserver.TokenRevoked},
+		{"a token that a server whose clock is ahead has issued", strict,
+			with(func(p *testserver.Presented) { p.Issued = now.Add(time.Second) }), testserver.Rotated},
 		{"a moment before the idle end", strict,
 			with(func(p *testserver.Presented) { p.Expires = now.Add(1) }), testserver.Rotated},
 		{"a moment before the hard end", strict,
