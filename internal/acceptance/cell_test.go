@@ -77,9 +77,9 @@ func sentIn(wave int) int {
 // and another wave, which shows whether the session still lives. Where it does
 // not, one more shows that the server is left alone, and a login that all is
 // well again.
-func (w *world) run(f fault, firstWave func() result) (o observation) {
+func (w *world) run(c cell, firstWave func() result) (o observation) {
 	w.signIn()
-	f.set(w.srv)
+	c.fault.set(w.srv, c.layout)
 	o.watch(w, firstWave)
 	w.pass(quarterHour)
 	if w.clock != nil {
@@ -121,6 +121,9 @@ func (o observation) slow(c cell) bool {
 
 // takes is how long the first wave may have to wait.
 func (c cell) takes() time.Duration {
+	if c.fault.short(c.layout) {
+		return silence
+	}
 	if c.fault.hangs && c.kind.rotation.Grace > 0 {
 		return c.grace() / 3 // the client tries again
 	}
@@ -189,7 +192,7 @@ func inBubble(t *testing.T, c cell) (o observation) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, c)
 		w.join(c)
-		o = w.run(c.fault, w.wave)
+		o = w.run(c, w.wave)
 	})
 	return o
 }
@@ -198,5 +201,5 @@ func inBubble(t *testing.T, c cell) (o observation) {
 func overSockets(t *testing.T, c cell) observation {
 	w := newWorld(t, c)
 	w.join(c)
-	return w.run(c.fault, w.wave)
+	return w.run(c, w.wave)
 }

@@ -71,7 +71,7 @@ func expect(k kind, f fault, l layout) expectation {
 	case nothing:
 		e = undisturbed(k)
 	case request:
-		e = repeated(k, f)
+		e = repeated(k, f, l)
 	case answer:
 		e = expectLost(k, f, l)
 	case session:
@@ -106,11 +106,11 @@ func undisturbed(kind) expectation {
 
 // repeated: the request came to nothing at the server, so the refresh token is
 // as good as before, whatever the kind of server.
-func repeated(k kind, f fault) expectation {
+func repeated(k kind, f fault, l layout) expectation {
 	e := undisturbed(k)
 	e.outcome, e.why = okAfterRetry, "the server has not rotated: the same refresh token is good"
 	e.asked[0], e.most = exactly(1+f.times()), exactly(1+f.times())
-	e.told = f.refuses || f.hangs && k.rotation.Grace == 0
+	e.told = f.refuses || f.hangs && k.rotation.Grace == 0 && !f.short(l)
 	return e
 }
 
@@ -119,7 +119,7 @@ func repeated(k kind, f fault) expectation {
 // connection ended; when a third of the grace is over where nothing comes; when
 // its budget of 30 s is over where no grace is known.
 func expectLost(k kind, f fault, l layout) expectation {
-	e := repeated(k, f)
+	e := repeated(k, f, l)
 	switch k.mode {
 	case held:
 		e.why = "there is no rotation: the same refresh token is good"

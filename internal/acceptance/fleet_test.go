@@ -144,9 +144,9 @@ func byProcesses(t *testing.T, c cell, members []*member) observation {
 		w.parties = append(w.parties, guest{m, where})
 	}
 	if c.fault.kills {
-		return w.run(c.fault, func() result { return w.waveWithAKill(where) })
+		return w.run(c, func() result { return w.waveWithAKill(where) })
 	}
-	return w.run(c.fault, w.wave)
+	return w.run(c, w.wave)
 }
 
 // waveWithAKill: one process begins a refresh and is killed as it is to save

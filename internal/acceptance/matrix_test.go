@@ -21,22 +21,21 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// gate lets so many cells work at a time. Those with a fault that hangs, which
-// mostly wait, need not ask.
-type gate chan struct{}
+// gate lets so many cells work at a time, and more of those that mostly wait.
+type gate struct{ working, waiting chan struct{} }
 
-func (g gate) pass(f fault) (leave func()) {
-	if f.hangs {
-		return func() {}
-	}
-	g <- struct{}{}
-	return func() { <-g }
+func newGate(working, waiting int) gate {
+	return gate{make(chan struct{}, working), make(chan struct{}, waiting)}
 }
 
-const (
-	atWork  = 8 // cells of one process
-	atWork4 = 4 // cells of four
-)
+func (g gate) pass(f fault) (leave func()) {
+	through := g.working
+	if f.hangs {
+		through = g.waiting
+	}
+	through <- struct{}{}
+	return func() { <-through }
+}
 
 // Guards the rules of the session against every kind of server at once: what
 // each cell must come to is in expect_test.go, and what it came to is in
@@ -53,7 +52,7 @@ func TestAcceptanceMatrix(t *testing.T) {
 }
 
 func (b *book) oneProcess(t *testing.T) {
-	working := make(gate, atWork)
+	working := newGate(8, 24)
 	for _, transport := range []string{pipe, http1, http2} {
 		b.eachCell(t, layout{transport, 1}, kinds(), working, func(t *testing.T, c cell) observation {
 			if transport == pipe {
@@ -73,7 +72,7 @@ func (b *book) fourProcesses(t *testing.T) {
 		members[i] = startMember(t)
 		t.Cleanup(members[i].stop) // when all cells are over
 	}
-	working := make(gate, atWork4)
+	working := newGate(4, 24)
 	for _, transport := range []string{http1, http2} {
 		b.eachCell(t, layout{transport, processes}, representing(), working, func(t *testing.T, c cell) observation {
 			return byProcesses(t, c, members)

@@ -35,6 +35,10 @@ Token requests are HTTP/1.1 on a fresh connection whatever the transport, so
 that nothing below pawl can repeat them. The transport decides how the API is
 spoken to, and how the token endpoint is reached: in memory, by TCP or by TLS.
 
+What hangs does so until the client gives up, after 30 s or a third of the grace
+that it knows; over sockets in one process for 3 s, and then the connection
+ends.
+
 Over sockets the server's clock stands still while the fault happens and moves a
 quarter of an hour after it, which the client's does not: so the second wave
 begins with a 401 there, and before it in memory. All finite graces are 30 s
