@@ -59,7 +59,11 @@ func begin(k kind, url string, base *http.Transport, store tokensource.Store, ac
 	p := &program{api: url + "/api/me", base: base}
 	// Requests that come at once on HTTP/2 dial a connection each, unless there
 	// is one: 64 handshakes, of which 63 are for nothing.
-	if err := p.connect(url); err != nil {
+	err = p.connect(url)
+	for tries := 1; err != nil && tries < 5; tries++ { // a busy machine; no fault is about this
+		err = p.connect(url)
+	}
+	if err != nil {
 		return nil, err
 	}
 	p.c, err = client.New(client.Config{
@@ -74,8 +78,9 @@ func (p *program) connect(url string) error {
 	if err != nil {
 		return err
 	}
-	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.Body.Close()
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
 }
 
 // adopt starts a session with tokens that were issued some time ago: this
