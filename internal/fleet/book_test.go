@@ -17,9 +17,10 @@ import (
 
 // book knows who was killed, when, and what had been told to be safe.
 type book struct {
-	mu     sync.Mutex // guards what follows; never held across a wait
+	killed map[string]death // for the goroutine that kills
+
+	mu     sync.Mutex // guards latest; never held across a wait
 	latest report     // the last save that was told of
-	killed map[string]death
 }
 
 // death is the end of a process, by its name.

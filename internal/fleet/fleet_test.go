@@ -143,7 +143,11 @@ func violations(srv *authtest.Server) []authtest.Violation {
 // waitFor polls what the server counts: other processes give no signal.
 func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
-	deadline := time.After(3 * time.Minute)
+	patience := 3 * time.Minute
+	if *soak > 0 {
+		patience = 12 * time.Minute // a thousand rotations in the keyring
+	}
+	deadline := time.After(patience)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !done() {

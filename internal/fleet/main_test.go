@@ -25,7 +25,7 @@ var (
 const memberVar = "PAWL_FLEET_MEMBER"
 
 // memberLife ends a process that everyone has forgotten.
-const memberLife = 3 * time.Minute
+const memberLife = 15 * time.Minute
 
 func TestMain(m *testing.M) {
 	if os.Getenv(memberVar) == "" {
