@@ -46,13 +46,13 @@ func (w *world) call(p *process, n int, tok tokensource.Token) {
 			return
 		}
 		p.at(p.ctx, step{what: "caller " + strconv.Itoa(n) + " hears a 401"})
-		current, asked := p.session.Status().ID, w.sentBy(p)
+		current, looked := p.session.Status().ID, w.looks(p)
 		next, err := p.session.Renew(p.ctx, tok)
 		if p.gone() {
 			return
 		}
-		if err == nil && current != tok.ID() && next.ID() == current && w.sentBy(p) != asked {
-			w.complain("%s refreshed for the rejection of a token that it had replaced", p.name)
+		if err == nil && current != tok.ID() && next.ID() == current && w.looks(p) != looked {
+			w.complain("%s looked for a new token on the rejection of one that it had replaced", p.name)
 		}
 		w.saw(p, next, err)
 		if err != nil {
@@ -63,10 +63,11 @@ func (w *world) call(p *process, n int, tok tokensource.Token) {
 	w.complain("%s was given one rejected token after the other", p.name)
 }
 
-func (w *world) sentBy(p *process) int {
+// looks is how often p has looked at the store.
+func (w *world) looks(p *process) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(p.requests)
+	return p.did["loads"]
 }
 
 // storms is a program whose API refuses every token: for two minutes it asks

@@ -166,7 +166,9 @@ func (p *process) close() {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Minute)
 	defer cancel()
-	_ = p.session.Close(ctx)
+	if err := p.session.Close(ctx); err == nil && p.session.Status().Unsaved {
+		p.world.complain("%s was closed, and its tokens were not saved", p.name)
+	}
 }
 
 func (p *process) gone() bool {

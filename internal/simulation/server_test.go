@@ -33,6 +33,7 @@ type refreshToken struct {
 	dead     bool
 	children []*refreshToken
 	asked    []*request // requests that traded it
+	refused  int        // ... and how many did not
 	saved    bool       // it was in the store
 	heard    bool       // a living process was given it
 }
@@ -41,7 +42,7 @@ type refreshToken struct {
 type request struct {
 	token     *refreshToken
 	by        *process
-	markEnds  time.Time // the end of the mark it was sent under
+	deadline  time.Time // until then its sender waits for the answer
 	orphaned  bool      // nobody waits for its answer any more
 	gaveUp    bool      // ... and its sender lives
 	spoilt    string    // why nobody may have heard or kept what it bought
@@ -105,6 +106,9 @@ func (w *world) trade(r *request, what fault) outcome {
 	case t.redeemable():
 		return w.rotate(r, what)
 	case t.dead || t.session.dead:
+		if t.refused++; t.refused > 4+len(w.happened) {
+			w.violation("%s was refused, and presented again and again", t.name)
+		}
 		return outcome{err: rejected()}
 	}
 	w.judgeReplay(r)
@@ -179,7 +183,8 @@ func (p *process) Refresh(ctx context.Context, old tokensource.Grant) (tokensour
 	if ctx.Err() != nil { // it is over before the first byte has left
 		return tokensource.Grant{}, &tokensource.Error{Reason: tokensource.ReasonNotSent}
 	}
-	r := p.world.send(p, old.RefreshToken.Reveal())
+	deadline, _ := ctx.Deadline()
+	r := p.world.send(p, old.RefreshToken.Reveal(), deadline)
 	select {
 	case o := <-r.answer:
 		return o.grant, o.err
@@ -197,10 +202,10 @@ func (p *process) Refresh(ctx context.Context, old tokensource.Grant) (tokensour
 func lost() error { return &tokensource.Error{Reason: tokensource.ReasonLost, Uncertain: true} }
 
 // send puts a request on the way.
-func (w *world) send(p *process, rt string) *request {
+func (w *world) send(p *process, rt string, deadline time.Time) *request {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r := &request{token: w.server.tokens[rt], by: p, answer: make(chan outcome, 1), markEnds: w.record.markEnds()}
+	r := &request{token: w.server.tokens[rt], by: p, answer: make(chan outcome, 1), deadline: deadline}
 	p.requests = append(p.requests, r)
 	w.judgeSend(r)
 	w.parkArrival(r)

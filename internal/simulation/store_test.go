@@ -29,22 +29,11 @@ type stored struct {
 	Generation uint64 `json:"gen"`
 	Ended      string `json:"ended"`
 	Refresh    string `json:"refresh_token"`
-	Mark       *struct {
-		Until int64 `json:"until"`
-	} `json:"mark"`
 }
 
 func view(data []byte) (v stored) {
 	_ = json.Unmarshal(data, &v) // nothing stored is the zero view
 	return v
-}
-
-// markEnds is when the mark in the record ends.
-func (r *recordStore) markEnds() time.Time {
-	if m := r.view.Mark; m != nil {
-		return time.UnixMilli(m.Until)
-	}
-	return time.Time{}
 }
 
 // put replaces the record.

@@ -88,10 +88,10 @@ func (w *world) judgeReplay(r *request) {
 
 // judgeVoid: where the last answer wins, one that nobody hears voids the one
 // that somebody has. Whoever finds a mark can wait for it; for a request that
-// arrives after its mark, or that its own sender has given up, nobody can.
+// arrives after its deadline, or that its own sender has given up, nobody can.
 func (w *world) judgeVoid(r *request, voided *refreshToken) {
 	w.note("%s is void", voided.name)
-	if r.orphaned && (r.gaveUp || !time.Now().Before(r.markEnds)) {
+	if r.orphaned && (r.gaveUp || !time.Now().Before(r.deadline)) {
 		w.excused = "a request that nobody waited for arrived after its successor"
 	}
 	if w.happenedAny(pauseProc) {
@@ -149,6 +149,8 @@ func (w *world) judgeSave(p *process, before, after stored) {
 		w.violation("%s put the session back from generation %d to %d", p.name, before.Generation, after.Generation)
 	case t != nil && t.session != w.families[after.Family]:
 		w.violation("%s saved a token of another account", p.name)
+	case after.Ended != "" && before.Ended == "" && p.user != "logout" && !w.happenedAny(otherAccount):
+		w.violation("%s ended the session of its own accord", p.name)
 	case after.Ended != "" && p.user == "logout":
 		w.families[after.Family].loggedOut = true
 	}
@@ -198,16 +200,27 @@ func (w *world) failed(p *process, err error) {
 		w.violation("%s was told to log in, though the session stood when it last looked: %v", p.name, err)
 	case len(w.happened) == 0 && len(w.users) == 0 && w.rejecting != rejectsAll:
 		w.violation("%s was refused a token, though nothing had happened: %v", p.name, err)
+	case w.harmless():
+		w.violation("%s was refused a token for something that it could have tried again: %v", p.name, err)
 	case errors.As(err, &e) && e.Uncertain && !slices.ContainsFunc(w.happened, func(f fault) bool { return f != notSent }):
 		w.violation("%s was told that the token may have been spent, and nothing was sent: %v", p.name, err)
 	}
+}
+
+// harmless: all that happened is one request to be sent again at once.
+func (w *world) harmless() bool {
+	if len(w.happened) != 1 || len(w.users) > 0 || w.rejecting == rejectsAll {
+		return false
+	}
+	f := w.happened[0]
+	return f == notSent || f == loseRequest || f == loseAnswer && !w.kind.strict()
 }
 
 // loggedOut judges a logout that has returned.
 func (w *world) loggedOut(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if v := w.record.view; err == nil && v.Ended == "" && w.families[v.Family].loggedOut {
+	if err == nil && w.record.view.Ended == "" && !slices.Contains(w.users, "login") {
 		w.violation("a logout returned, and the record is not ended")
 	}
 }
@@ -227,6 +240,8 @@ func (w *world) verdict(err error, requests int) {
 	switch {
 	case err != nil && !over && w.excused == "":
 		w.violation("the session was lost: %v", err)
+	case err != nil && !over && w.forgotten() != "":
+		w.violation("the session was lost, though %s was good and its process alive", w.forgotten())
 	case err != nil && !errors.Is(err, tokensource.ErrLoginRequired):
 		w.violation("no clear end: %v", err)
 	case err == nil && over:
@@ -244,6 +259,19 @@ func (w *world) verdict(err error, requests int) {
 			w.violation("%s is still good, a client had it, and nobody may use it any more", t.name)
 		}
 	}
+}
+
+// forgotten returns a refresh token that is good, that a living process was
+// given, and that it has not saved.
+func (w *world) forgotten() string {
+	for _, p := range w.all {
+		for _, r := range p.requests {
+			if r.delivered && !p.dead && r.child != nil && !r.child.saved && r.child.redeemable() {
+				return r.child.name
+			}
+		}
+	}
+	return ""
 }
 
 // most is how many token requests there may be: a few for each refresh and for
