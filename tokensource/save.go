@@ -63,12 +63,18 @@ func (f *flight) keep(parent, child *record) (Token, error) {
 		if tok, err = f.save(ctx, child); err == nil || errors.Is(err, errLookAgain) {
 			return tok, err
 		}
+		f.hold(ctx)
 		if pauseFor(ctx, wait) != nil {
 			break
 		}
 	}
 	return f.keepUnsaved(child, err)
 }
+
+// hold keeps the lease while a set is still to be saved: it was extended for
+// the request, which may be a short time (rule 11). Should it be lost, the
+// lineage guards the write.
+func (f *flight) hold(ctx context.Context) { _ = f.lease.Extend(ctx, saveBudget+sendMargin) }
 
 // save makes one try to save child, as its lineage decides. The version only
 // drives the retry. An error other than errLookAgain means: try again.
@@ -141,7 +147,7 @@ func (f *flight) saveLater(p *pendingSave) {
 	defer f.release()
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), saveBudget)
-		_ = f.lease.Extend(ctx, saveBudget+sendMargin) // the lineage guards the write, not the lease
+		f.hold(ctx)
 		_, err := f.save(ctx, p.child)
 		cancel()
 		if err == nil || errors.Is(err, errLookAgain) {

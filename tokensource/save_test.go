@@ -138,6 +138,34 @@ func TestATokenThatCannotBeSavedIsServedAndSavedLaterAndNobodyRotatesMeanwhile(t
 	})
 }
 
+// Guards hold: a lease that ends by the clock was extended for the request, and
+// must not end while the first tries to save fail.
+func TestTheLeaseIsExtendedWhileASaveFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, store := newRotor(time.Hour), newHookedStore()
+		s := loggedIn(t, r, store, func(c *tokensource.Config) {
+			c.Rotation = tokensource.Rotation{Replay: tokensource.ReplayAnswered, Grace: 4 * time.Second}
+		})
+		time.Sleep(2 * time.Hour)
+		var covered time.Time
+		store.extend = func(_ context.Context, d time.Duration) error { covered = time.Now().Add(d); return nil }
+		back := time.Now().Add(8 * time.Second)
+		store.swap = func(context.Context, []byte) error {
+			if r.requests() == 0 {
+				return nil
+			}
+			assert.True(t, time.Now().Before(covered), "the lease has ended, and the set is not saved")
+			if time.Now().Before(back) {
+				return errDisk
+			}
+			return nil
+		}
+		_, err := s.Token(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, r.current(), stored(t, store).RefreshToken)
+	})
+}
+
 // Guards load: a store that answers nothing at all, neither a save nor the look
 // at what came of it, must not make the new set look like one of no session.
 func TestATokenIsKeptWhereTheStoreCanNeitherBeWrittenNorRead(t *testing.T) {

@@ -24,6 +24,8 @@ type process struct {
 	// What follows is guarded by the world's mu.
 	dead       bool
 	frozen     time.Time // stands still until then
+	full       time.Time // no save of it succeeds before
+	blind      time.Time // ... and no look
 	did        map[string]int
 	history    uint64 // of all that happened to it; see state
 	requests   []*request

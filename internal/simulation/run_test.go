@@ -75,7 +75,8 @@ func (w *world) end() {
 	w.budget, w.slow = 0, 0
 	var err error
 	w.act("the last", func(p *process) bool {
-		for range 90 { // longer than any pause
+		p.sleep(lifetime + time.Second) // only a refresh shows that there is a session
+		for range 90 {                  // longer than any pause
 			_, err = p.session.Token(p.ctx)
 			if err == nil || errors.Is(err, tokensource.ErrLoginRequired) {
 				break

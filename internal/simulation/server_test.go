@@ -254,7 +254,7 @@ func (w *world) arrive(r *request, what fault) {
 func (w *world) parkAnswer(r *request, o outcome) {
 	w.park(&step{
 		what: "hears", owner: r.by, running: true, request: r,
-		faults: []fault{crash, pauseProc, loseAnswer, silence, slowAnswer, fullDisk},
+		faults: []fault{crash, pauseProc, loseAnswer, silence, slowAnswer, fullDisk, storeGone},
 		do:     func(what fault) { w.deliver(r, o, what) },
 	})
 }
@@ -277,7 +277,10 @@ func (w *world) deliver(r *request, o outcome, what fault) {
 		w.delay(lateBy, func() { w.parkAnswer(r, o) })
 		return
 	case fullDisk:
-		w.record.full = time.Now().Add(fullFor)
+		r.by.full = time.Now().Add(fullFor)
+	case storeGone:
+		r.by.full = time.Now().Add(fullFor)
+		r.by.blind = r.by.full
 	}
 	r.delivered = true
 	if r.child != nil {

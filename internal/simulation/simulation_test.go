@@ -57,7 +57,7 @@ func eachKind(t *testing.T, few int, some []kind, world func(kind) setup) {
 func TestNothingThatGoesWrongLosesASessionThatCouldBeKept(t *testing.T) {
 	eachKind(t, 1, kinds, func(k kind) setup {
 		return pair(k, crash, pauseProc, notSent, loseRequest, lateRequest, crashLate, slowRequest, loseAnswer, silence,
-			slowAnswer, failLoad, failSave, failSaved, fullDisk, busyServer)
+			slowAnswer, failLoad, failSave, failSaved, fullDisk, storeGone, busyServer)
 	})
 }
 
@@ -200,7 +200,7 @@ func drawn(k kind, seed uint64) setup {
 		phases: []time.Duration{-lifetime / 2, -8 * time.Second, -time.Second, time.Second, 40 * time.Second},
 		timed:  seed%2 == 0, slow: 40, seed: seed, budget: int(seed % 5),
 		faults: []fault{crash, pauseProc, notSent, loseRequest, lateRequest, crashLate, slowRequest, loseAnswer, silence,
-			slowAnswer, failLoad, failSave, failSaved, fullDisk, loseLease, lag, early, busyServer},
+			slowAnswer, failLoad, failSave, failSaved, fullDisk, storeGone, loseLease, lag, early, busyServer},
 	}
 	switch seed % 7 {
 	case 3:

@@ -18,13 +18,13 @@ func (w *world) state() uint64 {
 	say := func(what ...any) { _, _ = fmt.Fprintln(h, what...) }
 	say(time.Now().UnixNano(), w.budget, w.excused, w.wrong, w.late, w.actors, w.failures)
 	for _, p := range slices.SortedFunc(slices.Values(w.all), byName) {
-		say(p.name, p.history, p.dead, p.frozen.UnixNano(), p.saveFailed, p.stood, p.memory.Generation)
+		say(p.name, p.history, p.dead, p.frozen.UnixNano(), p.full.UnixNano(), p.blind.UnixNano(), p.saveFailed, p.stood, p.memory.Generation)
 		for _, r := range p.requests {
 			say(r.token.name, r.spoilt, r.orphaned, r.gaveUp, r.delivered, r.child != nil)
 		}
 	}
 	r := &w.record
-	say(r.written, r.backedUp, r.full.UnixNano())
+	say(r.written, r.backedUp)
 	if r.held() {
 		say(r.lease.by.name, r.lease.until.UnixNano())
 	}

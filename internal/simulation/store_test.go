@@ -13,9 +13,8 @@ import (
 type recordStore struct {
 	version tokensource.Version
 	data    []byte
-	view    stored    // of data
-	backup  []byte    // the record before the last, with another refresh token
-	full    time.Time // no save succeeds before
+	view    stored // of data
+	backup  []byte // the record before the last, with another refresh token
 	lease   *lease
 	// written and backedUp stand for the two records: the history of whoever
 	// wrote it.
@@ -55,7 +54,8 @@ func (p *process) Load(ctx context.Context, _ tokensource.Key) (tokensource.Vers
 	if what == rollBack {
 		w.record.put(tokensource.Version{255}, w.record.backup, w.record.backedUp)
 	}
-	if what == failLoad {
+	if what == failLoad || time.Now().Before(p.blind) {
+		p.learned(errDisk)
 		return tokensource.Version{}, nil, errDisk
 	}
 	p.looked()
@@ -72,7 +72,7 @@ func (p *process) Swap(ctx context.Context, _ tokensource.Key, old, next tokenso
 	w := p.world
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if what == failSave || time.Now().Before(w.record.full) {
+	if what == failSave || time.Now().Before(p.full) {
 		p.saveFailed = true
 		p.learned(errDisk)
 		return errDisk

@@ -50,7 +50,7 @@ func (w *world) possible(f fault, s *step) bool {
 		return s.request.token.redeemable() && time.Since(s.request.token.born) < lifetime
 	case otherAccount:
 		return s.request.token.redeemable()
-	case fullDisk:
+	case fullDisk, storeGone:
 		return s.request.child != nil
 	}
 	return true
@@ -116,7 +116,7 @@ func (w *world) judgeReuse(r *request) {
 		w.excused = "a process stood still for longer than the grace"
 	case w.oneShot && len(w.happened) > 1:
 		w.excused = "nobody came back while the grace lasted"
-	case w.kind == shortGrace && crashes > 0:
+	case w.kind == shortGrace && (crashes > 0 || len(w.happened) > 1):
 		w.excused = "nobody came back in so short a time"
 	case w.kind == lastWins && crashes > 0 && len(w.happened) > 1:
 		w.excused = "the mark of a dead process and what came then last longer than the grace"
@@ -248,8 +248,8 @@ func (w *world) verdict(err error, requests int) {
 		w.violation("a token was handed out after the session had ended")
 	case w.want > 0 && len(w.happened) == 0 && len(w.users) == 0 && requests != w.want:
 		w.violation("%d token requests where %d do, though nothing had happened", requests, w.want)
-	case w.server.requests > w.most():
-		w.violation("a storm of %d token requests", w.server.requests)
+	case requests > w.most():
+		w.violation("a storm of %d token requests", requests)
 	}
 	if w.happenedAny(crash, crashLate) {
 		return // a dead process revokes nothing
