@@ -1,5 +1,5 @@
 # A thin door to scripts/, where the why is written down.
-.PHONY: help demo test lint bench fuzz wine soak
+.PHONY: help demo test lint bench fuzz wine soak mutate
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,3 +24,7 @@ wine: ## the tests of the stores as Windows programs, under wine, which it insta
 
 soak: ## kill processes for SOAK (10m), and explore as many interleavings as that allows
 	@sh scripts/secret-service.sh sh scripts/soak.sh
+
+mutate: ## take each rule out and see the tests turn red; search the simulation whole
+	GOWORK=off go test ./internal/simulation -args -sim.all
+	GOWORK=off go test -timeout 20m ./internal/mutation -args -mutation.all $(ARGS)

@@ -57,6 +57,7 @@ var layers = []repotest.Layer{
 	{Dir: "internal/fleet", Why: "tests of whole processes; nothing that a program could link"},
 	{Dir: "internal/acceptance", Why: "tests of the library against the test server; nothing that a program could link"},
 	{Dir: "internal/simulation", Why: "tests of the session against models; nothing that a program could link"},
+	{Dir: "internal/mutation", Why: "it builds the tests of others over a changed file; nothing that a program could link"},
 	{Dir: "internal/repotest", Why: "it reads the tree as text and needs none of it"},
 	{Dir: "authtest", Ours: []string{"internal/testserver"}, Why: "it opens the test server to users; a client in it would no longer be a witness"},
 	{Dir: "cmd/authtestd/internal/drivers", Ours: []string{"internal/testserver"}, Theirs: []string{"github.com/jackc/pgx/v5/...", "modernc.org/sqlite"},
