@@ -35,7 +35,6 @@ var tenSeconds = tokensource.Rotation{Replay: tokensource.ReplayAnswered, Grace:
 // session is lost but by a kill between the server's rotation and our save,
 // which is none where the server has a grace.
 func TestProcessesKilledAtAnyMomentTearNothingAndLoseOnlyWhatNobodyCouldSave(t *testing.T) {
-	t.Parallel()
 	page := newSection("crashes", crashHead)
 	forEachStore(t, func(t *testing.T, j job) {
 		for _, kind := range crashServers {

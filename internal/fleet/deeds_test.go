@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-9a12f4e2/pawl/client"
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 	"github.com/seed-9a12f4e2/pawl/tokensource/keyringstore"
 )
@@ -187,7 +188,7 @@ func once(stop context.Context, j job) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), renewalTime)
 	defer cancel()
-	tok, err := c.Session().Token(ctx)
+	tok, err := firstToken(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -205,6 +206,16 @@ func once(stop context.Context, j job) error {
 		}
 		rest(stop, 100*time.Millisecond)
 	}
+}
+
+// firstToken reads the store, however busy the keyring is.
+func firstToken(ctx context.Context, c *client.Client) (tokensource.Token, error) {
+	tok, err := c.Session().Token(ctx)
+	for eventOf(err) == "trouble" {
+		rest(ctx, 500*time.Millisecond)
+		tok, err = c.Session().Token(ctx)
+	}
+	return tok, err
 }
 
 // eventOf is "over" where a login is required, "trouble" where the same may

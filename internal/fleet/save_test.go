@@ -130,7 +130,7 @@ func unsaved(mended context.Context, j job) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), renewalTime)
 	defer cancel()
-	old, err := c.Session().Token(ctx)
+	old, err := firstToken(ctx, c)
 	if err != nil {
 		return err
 	}
