@@ -34,7 +34,7 @@ var errLookAgain = errors.New("look again")
 // fly is the one flight of a process (rule 4). It runs detached from every
 // caller. A panic in here would end the program, singleflight sees to that.
 func (s *Session) fly() (tok any, err error) {
-	epoch, pending, closed := s.begin()
+	epoch, unsaved, closed := s.begin()
 	if closed {
 		return nil, ErrClosed
 	}
@@ -47,8 +47,8 @@ func (s *Session) fly() (tok any, err error) {
 			err = f.fail(&Error{Reason: ReasonServer, Uncertain: true, Advice: fmt.Sprintf("a %T panic during the refresh", p)})
 		}
 	}()
-	if pending != nil {
-		return f.whilePending()
+	if unsaved {
+		return f.whileUnsaved()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), flightBudget)
 	defer cancel()

@@ -8,12 +8,6 @@ import (
 	"time"
 )
 
-// pendingSave is a new set that could not be saved yet (rule 11).
-type pendingSave struct {
-	child *record
-	done  chan struct{} // closed when it is saved, or no longer ours to save
-}
-
 // swap writes rec over the version old and returns the new version. After an
 // ambiguous failure it recognises its own write by the version, which it drew
 // at random.
@@ -121,10 +115,10 @@ func (f *flight) saved() (Token, error) {
 // keepUnsaved serves child from memory and hands the lease to a goroutine
 // that saves it: until then nobody else may rotate (rule 11).
 func (f *flight) keepUnsaved(child *record, cause error) (Token, error) {
-	p := &pendingSave{child: child, done: make(chan struct{})}
+	done := make(chan struct{})
 	f.s.publish(f.epoch, child)
 	f.s.mu.Lock()
-	f.s.pending = p
+	f.s.unsaved, f.s.saver = true, done
 	f.s.mu.Unlock()
 	f.hook(func(h *Hooks) {
 		if h.SaveFailed != nil {
@@ -133,22 +127,25 @@ func (f *flight) keepUnsaved(child *record, cause error) (Token, error) {
 	})
 	saver := &flight{s: f.s, epoch: f.epoch, lease: f.lease, ver: f.ver, rec: f.rec}
 	f.lease = nil
-	go saver.saveLater(p)
+	go func() {
+		defer close(done)
+		saver.saveLater(child)
+	}()
 	if cur := f.s.current.Load(); cur != nil {
 		return cur.token, nil
 	}
 	return Token{}, errLookAgain
 }
 
-// saveLater saves p.child, however long that takes.
-func (f *flight) saveLater(p *pendingSave) {
-	defer close(p.done)
+// saveLater saves child, however long that takes, or until it is no longer
+// ours to save.
+func (f *flight) saveLater(child *record) {
 	defer f.runAfter()
 	defer f.release()
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), saveBudget)
 		f.hold(ctx)
-		_, err := f.save(ctx, p.child)
+		_, err := f.save(ctx, child)
 		cancel()
 		if err == nil || errors.Is(err, errLookAgain) {
 			break
@@ -156,13 +153,13 @@ func (f *flight) saveLater(p *pendingSave) {
 		_ = pauseFor(context.Background(), saveRetry)
 	}
 	f.s.mu.Lock()
-	f.s.pending = nil
+	f.s.unsaved = false
 	f.s.mu.Unlock()
 }
 
-// whilePending: nothing is renewed before the last set is saved; what memory
+// whileUnsaved: nothing is renewed before the last set is saved; what memory
 // holds is served as long as it lasts.
-func (f *flight) whilePending() (any, error) {
+func (f *flight) whileUnsaved() (any, error) {
 	if cur := f.s.current.Load(); cur != nil && cur.usable(time.Now()) {
 		return cur.token, nil
 	}

@@ -88,7 +88,7 @@ func TestAWriteThatReportedAnErrorButHappenedIsNotRepeated(t *testing.T) {
 	})
 }
 
-// Guards rule 11: keepUnsaved, saveLater and whilePending.
+// Guards rule 11: keepUnsaved, saveLater and whileUnsaved.
 func TestATokenThatCannotBeSavedIsServedAndSavedLaterAndNobodyRotatesMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, store := newRotor(time.Hour), newHookedStore()

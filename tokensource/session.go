@@ -39,13 +39,16 @@ type Session struct {
 	mu sync.Mutex // guards what follows; never held across I/O, timers or callbacks
 	// epoch counts the logins and logouts made through this Session, so
 	// that a refresh which began before one cannot publish after it.
-	epoch   uint64
-	closed  bool
-	over    bool     // ended by End, until the next Adopt
-	gone    [16]byte // the family that End ended
-	pending *pendingSave
-	storm   storm
-	alive   *time.Timer
+	epoch  uint64
+	closed bool
+	over   bool     // ended by End, until the next Adopt
+	gone   [16]byte // the family that End ended
+	storm  storm
+	alive  *time.Timer
+	// unsaved: the current set could not be saved yet (rule 11). saver is
+	// closed when the goroutine that saves it has ended, its hooks included.
+	unsaved bool
+	saver   chan struct{}
 }
 
 // fault is the last failure, shared by all callers until it lapses.
@@ -153,10 +156,10 @@ func (s *Session) await(ctx context.Context) (Token, error) {
 }
 
 // begin returns the epoch that a flight belongs to.
-func (s *Session) begin() (epoch uint64, pending *pendingSave, closed bool) {
+func (s *Session) begin() (epoch uint64, unsaved, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.epoch, s.pending, s.closed
+	return s.epoch, s.unsaved, s.closed
 }
 
 // publish makes rec what callers get, unless a login or a logout has come
@@ -216,9 +219,12 @@ func (s *Session) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("tokensource: a refresh was still under way: %w", context.Cause(ctx))
 	}
-	if _, pending, _ := s.begin(); pending != nil {
+	s.mu.Lock()
+	saver := s.saver
+	s.mu.Unlock()
+	if saver != nil {
 		select {
-		case <-pending.done:
+		case <-saver:
 		case <-ctx.Done():
 			return fmt.Errorf("tokensource: the new tokens are not saved yet, the session is lost if the process ends now: %w", context.Cause(ctx))
 		}
@@ -252,8 +258,7 @@ func (s *Session) Status() Status {
 	if f := s.fault.Load(); f != nil {
 		st.Err = f.err
 	}
-	_, pending, _ := s.begin()
-	st.Unsaved = pending != nil
+	_, st.Unsaved, _ = s.begin()
 	if cur := s.current.Load(); cur != nil {
 		g := cur.rec.grant
 		st.LoggedIn, st.ID, st.Subject = true, cur.rec.id, g.Subject

@@ -66,7 +66,7 @@ var mutations = []mutation{
 	{11, "the lock is not kept", session + "save.go", "	f.lease = nil\n	go saver", "	go saver", "Nothing/strict-revoking"},
 	{11, "the lease runs out while a save fails", session + "save.go", "		f.hold(ctx)\n		if pauseFor", "		if pauseFor", "Lease/same-for-3s"},
 	{11, "a save is given up", session + "save.go", "		if err == nil || errors.Is(err, errLookAgain) {\n			break", "		if true {\n			_ = err\n			break", "Nothing/strict-revoking"},
-	{11, "Close does not wait for a save", session + "session.go", "if _, pending, _ := s.begin(); pending != nil {", "if _, pending, _ := s.begin(); false && pending != nil {", "Nothing/strict-revoking"},
+	{11, "Close does not wait for a save", session + "session.go", "if saver != nil {", "if false && saver != nil {", "Nothing/strict-revoking"},
 
 	{12, "a refusal is believed without a second look", session + "refused.go",
 		"	if err := f.load(ctx); err != nil {\n		return err\n	}\n	if f.rec == nil", "	if f.rec == nil", "LogoutWins/strict-revoking"},
