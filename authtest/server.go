@@ -193,6 +193,12 @@ func (s *Server) DisableUser(name string) {
 	s.must("disabling a user", s.inner.DisableUser(name))
 }
 
+// EnableUser lets a user in again who was locked out. What they had before is
+// good again, too, as far as nothing else ended it. An unknown user is fatal.
+func (s *Server) EnableUser(name string) {
+	s.must("enabling a user", s.inner.EnableUser(name))
+}
+
 func (s *Server) must(doing string, err error) {
 	if err != nil {
 		s.fatal("authtest: %s: %v", doing, err)

@@ -101,7 +101,8 @@ func TestMistakesOfTheTestAreFatal(t *testing.T) {
 	srv.RevokeSession("nothing", "admin")
 	srv.RevokeUser("nobody")
 	srv.DisableUser("nobody")
-	assert.Len(t, tb.fatals, 5)
+	srv.EnableUser("nobody")
+	assert.Len(t, tb.fatals, 6)
 }
 
 func TestWithoutATBAMistakePanics(t *testing.T) {
@@ -228,6 +229,9 @@ func TestWhatTheServerKnowsIsReadFromOutside(t *testing.T) {
 	srv.DisableUser("bob")
 	_, outcome, _ = refresh(t, srv, last.RefreshToken)
 	assert.Equal(t, "user_disabled", outcome)
+	srv.EnableUser("bob")
+	_, outcome, _ = refresh(t, srv, last.RefreshToken)
+	assert.Equal(t, "rotated", outcome)
 }
 
 func TestPrintingTestDataShowsNoSecret(t *testing.T) {

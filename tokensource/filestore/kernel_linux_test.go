@@ -20,6 +20,7 @@ import (
 	"github.com/seed-9a12f4e2/pawl/internal/filelock"
 	"github.com/seed-9a12f4e2/pawl/tokensource"
 	"github.com/seed-9a12f4e2/pawl/tokensource/filestore"
+	"github.com/seed-9a12f4e2/pawl/tokensource/storetest"
 )
 
 // openKernel opens a store with a key in the kernel, which goes with the test.
@@ -33,6 +34,25 @@ func openKernel(t *testing.T, dir string) *filestore.Store {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = filestore.RemoveKernelKey(s) })
 	return s
+}
+
+// The records are those of the sealed store: what differs is that the first
+// save makes the key, in whichever process.
+func TestTheFileStoreWithAKeyInTheKernelKeepsTheContract(t *testing.T) {
+	t.Setenv("PAWL_STORETEST_KILLS", "5")
+	openKernel(t, t.TempDir()) // says whether the kernel has one
+	var opened []*filestore.Store
+	storetest.Run(t, func(dir string) (tokensource.Store, error) {
+		s, err := filestore.New(filestore.Config{Dir: dir, KernelKey: true})
+		if err == nil {
+			opened = append(opened, s)
+		}
+		return s, err
+	})
+	// Not a Cleanup, which the processes of the suite would run as they end.
+	for _, s := range opened {
+		_ = filestore.RemoveKernelKey(s)
+	}
 }
 
 func TestKeyInTheKernelIsMadeByTheFirstSwapAndServesEveryProcess(t *testing.T) {
