@@ -20,7 +20,6 @@ type authServer struct {
 // login is a session at the server.
 type login struct {
 	account   string
-	family    [16]byte // as the client calls it, once it is stored
 	dead      bool
 	loggedOut bool // by its user
 }
