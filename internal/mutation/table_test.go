@@ -63,7 +63,7 @@ var mutations = []mutation{
 	{10, "a look that fails leaves no record", session + "flight.go", "	if err == nil {\n		f.ver, f.rec = ver, rec\n	}\n	return err\n", "	f.ver, f.rec = ver, rec\n	return err\n", "Nothing/strict-revoking"},
 
 	{11, "what cannot be saved is dropped", session + "save.go", "return f.keepUnsaved(child, err)", "return Token{}, err", "Nothing/strict-revoking"},
-	{11, "the lock is not kept", session + "save.go", "	f.lease = nil\n	go saver", "	go saver", "Nothing/strict-revoking"},
+	{11, "the lock is not kept", session + "save.go", "	f.lease = nil\n	go func", "	go func", "Nothing/strict-revoking"},
 	{11, "the lease runs out while a save fails", session + "save.go", "		f.hold(ctx)\n		if pauseFor", "		if pauseFor", "Lease/same-for-3s"},
 	{11, "a save is given up", session + "save.go", "		if err == nil || errors.Is(err, errLookAgain) {\n			break", "		if true {\n			_ = err\n			break", "Nothing/strict-revoking"},
 	{11, "Close does not wait for a save", session + "session.go", "if saver != nil {", "if false && saver != nil {", "Nothing/strict-revoking"},
