@@ -2,75 +2,41 @@ package drivers_test
 
 import (
 	"bufio"
-	"context"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed-9a12f4e2/pawl/cmd/authtestd/internal/drivers"
 	"github.com/seed-9a12f4e2/pawl/internal/testserver"
 )
 
-// killedEnv makes this test binary a server over the database that it names.
-const killedEnv = "PAWL_DRIVERS_SERVE"
-
-func TestMain(m *testing.M) {
-	if name := os.Getenv(killedEnv); name != "" {
-		fmt.Fprintln(os.Stderr, serveForEver(name))
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
-func serveForEver(name string) error {
-	db, dialect, err := drivers.Open(name)
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	kind, err := testserver.ProfileNamed("grace")
-	if err != nil {
-		return err
-	}
-	kind.Replay.Window = time.Hour // a slow machine must not close it
-	cfg := testserver.Config{Issuer: "http://auth.test", Profile: kind}
-	if cfg.Store, err = testserver.OpenSQL(context.Background(), db, dialect); err != nil {
-		return err
-	}
-	s, err := testserver.New(cfg)
-	if err != nil {
-		return err
-	}
-	fmt.Println("http://" + l.Addr().String())
-	return http.Serve(l, s.Handler())
-}
-
-// process is a server in a process of its own.
+// process is the command, over the database of a test.
 type process struct {
 	cmd *exec.Cmd
 	url string
 }
 
-func startProcess(t *testing.T, p place) process {
+func buildCommand(t *testing.T) (binary string) {
 	t.Helper()
-	exe, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(exe)
-	cmd.Env, cmd.Stderr = append(os.Environ(), killedEnv+"="+p.dsn), os.Stderr
+	binary = filepath.Join(t.TempDir(), "authtestd")
+	out, err := exec.Command("go", "build", "-o", binary, "github.com/seed-9a12f4e2/pawl/cmd/authtestd").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return binary
+}
+
+func startProcess(t *testing.T, binary string, p place) process {
+	t.Helper()
+	// A slow machine must not close the window of a retired token.
+	cmd := exec.Command(binary, "-addr", "127.0.0.1:0", "-issuer", "http://auth.test", "-profile", "grace", "-grace", "1h", "-db", p.dsn)
+	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -78,9 +44,13 @@ func startProcess(t *testing.T, p place) process {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	return process{cmd, strings.TrimSpace(line)}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if addr, ok := strings.CutPrefix(lines.Text(), "export AUTHTEST_ADDR="); ok {
+			return process{cmd, "http://" + strings.Trim(addr, "'")}
+		}
+	}
+	require.Fail(t, "the command is not ready")
+	return process{}
 }
 
 // refresh fails where the server is gone.
@@ -140,20 +110,21 @@ func (f *fleet) run(p process, until int64, reached func()) (strange []answer) {
 // Guards that a rotation is one commit: a process that dies between any two of
 // its statements leaves a session as it was before, or as it is after.
 func TestAServerThatIsKilledAmongItsRotationsLosesNoSession(t *testing.T) {
+	binary := buildCommand(t)
 	shared(t, func(t *testing.T, p place) {
 		n := p.serve(t, "grace", func(c *testserver.Config) { c.Now = nil })
 		var f fleet
 		for range clientsOfOne {
 			f.tokens = append(f.tokens, n.login(t))
 		}
-		first := startProcess(t, p)
+		first := startProcess(t, binary, p)
 		strange := f.run(first, rotations, func() { _ = first.cmd.Process.Kill() })
 		require.Empty(t, strange)
 		require.Less(t, f.done.Load(), int64(rotations), "it died in the middle")
 		_ = first.cmd.Wait()
 		requireWhole(t, p, &f)
 
-		second := startProcess(t, p)
+		second := startProcess(t, binary, p)
 		require.Empty(t, f.run(second, rotations, func() {}))
 		require.GreaterOrEqual(t, f.done.Load(), int64(rotations), "every session went on")
 		requireWhole(t, p, &f)
