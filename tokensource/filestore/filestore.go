@@ -168,11 +168,14 @@ func (s *Store) Load(ctx context.Context, key tokensource.Key) (tokensource.Vers
 	if ctx.Err() != nil {
 		return tokensource.Version{}, nil, context.Cause(ctx)
 	}
+	// The file before the key: a first Swap makes the key before the record,
+	// so that a key which is not there after it is gone.
+	file, readErr := sealedfile.Read(s.path(key, recordExt))
 	k, err := s.keys.find(ctx)
 	if err != nil {
 		return tokensource.Version{}, nil, err
 	}
-	r, err := s.read(key, k)
+	r, err := open(file, readErr, k, key)
 	if err != nil {
 		return tokensource.Version{}, nil, s.explain(err)
 	}
@@ -195,7 +198,8 @@ func (s *Store) Swap(ctx context.Context, key tokensource.Key, old, new tokensou
 	}
 	defer func() { _ = lock.Release() }()
 
-	current, err := s.read(key, k)
+	file, err := sealedfile.Read(s.path(key, recordExt))
+	current, err := open(file, err, k, key)
 	if err != nil && !lost(err) && !errors.Is(err, fs.ErrNotExist) {
 		return s.explain(err)
 	}
@@ -209,10 +213,9 @@ func (s *Store) Swap(ctx context.Context, key tokensource.Key, old, new tokensou
 	return s.explain(sealedfile.Replace(s.path(key, recordExt), raw))
 }
 
-// read returns the record of a session: the zero Record and an error where there
-// is none, or none that can ever be opened again.
-func (s *Store) read(key tokensource.Key, k sealedfile.Key) (sealedfile.Record, error) {
-	file, err := sealedfile.Read(s.path(key, recordExt))
+// open returns the record in a file that was read: the zero Record and an error
+// where there is none, or none that can ever be opened again.
+func open(file *sealedfile.Sealed, err error, k sealedfile.Key, key tokensource.Key) (sealedfile.Record, error) {
 	if err != nil {
 		return sealedfile.Record{}, err
 	}
