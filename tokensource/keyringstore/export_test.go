@@ -45,10 +45,10 @@ func newStores(v vault, configs []Config) ([]*Store, error) {
 }
 
 // ProbeVault is Probe for a vault.
-func ProbeVault(ctx context.Context, v FakeVault) error { return probe(ctx, newWorker(v)) }
+func ProbeVault(ctx context.Context, v FakeVault) error { return probe(ctx, newWorker(v), checkTime) }
 
 // ProbeOS is Probe with a worker that nobody else uses.
-func ProbeOS(ctx context.Context) error { return probe(ctx, newWorker(osKeyring{})) }
+func ProbeOS(ctx context.Context) error { return probe(ctx, newWorker(osKeyring{}), checkTime) }
 
 // SealedPath is where the sealed file of key is.
 func (s *Store) SealedPath(key tokensource.Key) string { return s.path(key, ".sealed") }

@@ -106,6 +106,28 @@ func TestCallsFailAtOnceWhileTheKeyringHangs(t *testing.T) {
 	})
 }
 
+// A program that is started fifty times at once must not find its keyring hung.
+func TestStoreThatIsProbedWaitsAsLongForASlowKeyringAsALoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRing()
+		v := r.vault()
+		v.Check = func(ctx context.Context) error {
+			select {
+			case <-time.After(2 * time.Second):
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		stores, err := keyringstore.NewVaultStores(v, keyringstore.Config{Dir: t.TempDir()})
+		require.NoError(t, err)
+		took(t, 2*time.Second, func() { require.NoError(t, stores[0].Probe(t.Context())) })
+		took(t, 500*time.Millisecond, func() {
+			require.ErrorIs(t, keyringstore.ProbeVault(t.Context(), v), keyringstore.ErrHung)
+		})
+	})
+}
+
 func TestStoppedDaemonIsLeftAloneForFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, checks := newRing(), new(atomic.Int32)

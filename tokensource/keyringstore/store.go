@@ -109,23 +109,24 @@ func (s *Store) Lock(ctx context.Context, key tokensource.Key) (tokensource.Leas
 // [ErrNoBus], [ErrNoService], [ErrNoCollection], [ErrLocked], [ErrHung] or
 // another of the causes. It never prompts, starts nothing and writes nothing:
 // it looks for an entry that does not exist.
-func Probe(ctx context.Context) error { return probe(ctx, process()) }
+func Probe(ctx context.Context) error { return probe(ctx, process(), checkTime) }
 
 // Probe is [Probe] for one store: a keyring that would ask for its password
-// counts as one that can be used if Config.Interactive allows it to ask here.
-// It does not prompt.
+// counts as one that can be used if Config.Interactive allows it to ask here,
+// and it has as long to answer as for a Load: up to three seconds, for a busy
+// machine. It does not prompt.
 func (s *Store) Probe(ctx context.Context) error {
-	err := probe(ctx, s.worker)
+	err := probe(ctx, s.worker, s.worker.patience())
 	if s.interactive && opensByPrompt(err) {
 		return nil
 	}
 	return err
 }
 
-func probe(ctx context.Context, w *worker) error {
-	err := w.check(ctx, checkTime)
+func probe(ctx context.Context, w *worker, d time.Duration) error {
+	err := w.check(ctx, d)
 	if err == nil {
-		err = w.run(ctx, time.Now().Add(checkTime), func() error {
+		err = w.run(ctx, time.Now().Add(d), func() error {
 			_, err := w.vault.get("pawl", "probe")
 			return err
 		}, func() {})
@@ -152,18 +153,11 @@ func (s *Store) visit() *visit {
 	return &visit{deadline: time.Now().Add(d)}
 }
 
-// check makes sure that the keyring would answer. One that has not answered
-// before gets little time for it. Any other gets as much as the call itself: on
-// a machine whose processors are all taken half a second means nothing, and to
-// call a keyring hung that is only slow fails a program for no reason.
+// check makes sure that the keyring would answer.
 func (s *Store) check(ctx context.Context, v *visit) error {
 	if !v.checked {
 		v.checked = true
-		d := callTime
-		if s.worker.doubted() {
-			d = checkTime
-		}
-		v.err = s.worker.check(ctx, d)
+		v.err = s.worker.check(ctx, s.worker.patience())
 		if s.interactive && opensByPrompt(v.err) {
 			_, _ = fmt.Fprintf(s.notice, "%s: the keyring asks for its password; it waits %.0f seconds for an answer\n",
 				s.service, interactiveTime.Seconds())

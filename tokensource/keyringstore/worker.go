@@ -156,11 +156,18 @@ func (w *worker) hung() error {
 // nags tells that the keyring prompts at writes.
 func (w *worker) nags() bool { return w.prompts.Load() >= maxPrompts }
 
-// doubted: the keyring has not answered since it last failed to.
-func (w *worker) doubted() bool {
+// patience is the time in which a keyring has to answer a check. One that has
+// not answered since it last failed to gets little. Any other gets as much as
+// for a call: on a machine whose processors are all taken half a second means
+// nothing, and to call a keyring hung that is only slow fails a program for no
+// reason.
+func (w *worker) patience() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.avoid.IsZero()
+	if w.avoid.IsZero() {
+		return callTime
+	}
+	return checkTime
 }
 
 func (w *worker) trip(until time.Time, why error) {
