@@ -11,8 +11,8 @@
 //	go run ./examples/demo          with pawl
 //	go run ./examples/demo -naive   the same load through golang.org/x/oauth2
 //
-// The session is kept in the keyring of the operating system, or, where none
-// answers, in a sealed file whose key the processes inherit by a pipe.
+// The session is kept in the keyring of the operating system, or, where that
+// cannot be used, in a sealed file whose key the processes inherit by a pipe.
 package main
 
 import (
@@ -103,7 +103,7 @@ func show(ctx context.Context, o options, stdout io.Writer) (report, error) {
 	if err := s.login(ctx); err != nil {
 		return report{}, err
 	}
-	fmt.Fprintf(stdout, "strict rotation, 2 s access tokens, %d processes of %d goroutines, one session in: %s\n", o.workers, o.goroutines, s.job.Store)
+	fmt.Fprintf(stdout, "strict rotation, 2 s access tokens, %d processes of %d goroutines, one session in: %s\n", o.workers, o.goroutines, s.store)
 	fleet, err := startFleet(o.workers, s.job)
 	if err != nil {
 		return report{}, err

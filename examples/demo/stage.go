@@ -14,8 +14,7 @@ import (
 	"github.com/seed-9a12f4e2/pawl/authtest"
 	"github.com/seed-9a12f4e2/pawl/client"
 	"github.com/seed-9a12f4e2/pawl/tokensource"
-	"github.com/seed-9a12f4e2/pawl/tokensource/filestore"
-	"github.com/seed-9a12f4e2/pawl/tokensource/keyringstore"
+	"github.com/seed-9a12f4e2/pawl/tokensource/localstore"
 )
 
 // accessTTL makes a session renew often enough to watch.
@@ -26,10 +25,10 @@ const accessTTL = 2 * time.Second
 type job struct {
 	Server     string
 	Goroutines int
-	Store      string // "keyring" or "sealed"
 	Dir        string
-	Key        []byte        // of the sealed file
-	Naive      *storedTokens // instead of a store
+	Use        localstore.Backend // the zero value: what the first process has chosen
+	Key        []byte             // of the sealed file
+	Naive      *storedTokens      // instead of a store
 }
 
 // storedTokens is the token that every naive process has read from disk.
@@ -39,16 +38,16 @@ type storedTokens struct {
 	Expiry       time.Time `json:"expiry"`
 }
 
-// openStore opens the store that all processes share.
-func (j job) openStore() (tokensource.Store, error) {
-	if j.Store == "keyring" {
-		return keyringstore.New(keyringstore.Config{Service: "pawl-demo", Dir: j.Dir})
-	}
-	return filestore.New(filestore.Config{Dir: j.Dir, Key: func(context.Context) ([]byte, error) { return j.Key, nil }})
+// openStore opens the store that all processes share, and says which it is.
+func (j job) openStore(ctx context.Context) (tokensource.Store, localstore.Choice, error) {
+	return localstore.Open(ctx, localstore.Config{
+		Service: "pawl-demo", Dir: j.Dir, Use: j.Use,
+		Key: func(context.Context) ([]byte, error) { return j.Key, nil },
+	})
 }
 
 // client returns the pawl client that the parent and the workers use alike.
-func (j job) client() (*client.Client, error) {
+func (j job) client(ctx context.Context) (*client.Client, error) {
 	provider, err := client.OAuthProvider(client.OAuthConfig{
 		TokenURL:      j.Server + "/oauth/token",
 		RevocationURL: j.Server + "/oauth/revoke",
@@ -58,7 +57,7 @@ func (j job) client() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := j.openStore()
+	store, _, err := j.openStore(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +77,7 @@ type stage struct {
 	server *authtest.Server
 	job    job
 	naive  bool
+	store  string         // what to call it
 	client *client.Client // nil where naive
 }
 
@@ -94,17 +94,26 @@ func newStage(o options) (*stage, error) {
 		return nil, err
 	}
 	s := &stage{server: server, naive: o.naive, job: job{Server: server.URL(), Goroutines: o.goroutines, Dir: dir}}
-	switch {
-	case o.naive:
-		s.job.Store = "memory of each process"
-	case keyringstore.Probe(context.Background()) == nil:
-		s.job.Store = "keyring"
-	default:
-		s.job.Store = "sealed"
-		s.job.Key = make([]byte, 32)
-		_, _ = rand.Read(s.job.Key) // never fails
+	if o.naive {
+		s.store = "memory of each process"
+		return s, nil
 	}
+	s.job.Key = make([]byte, 32)
+	_, _ = rand.Read(s.job.Key) // never fails
 	return s, nil
+}
+
+// chooseStore takes the keyring if it can be used. A program that keeps its
+// sessions would tell its user of a keyring that is locked; this one has a
+// session for some seconds, and takes a sealed file then, too.
+func (s *stage) chooseStore(ctx context.Context) error {
+	_, choice, err := s.job.openStore(ctx)
+	if err != nil {
+		s.job.Use = localstore.Sealed
+		_, choice, err = s.job.openStore(ctx)
+	}
+	s.store = choice.Backend.String()
+	return err
 }
 
 // login logs in once, as a person would before the fleet starts.
@@ -114,7 +123,10 @@ func (s *stage) login(ctx context.Context) error {
 		s.job.Naive = tokens
 		return err
 	}
-	c, err := s.job.client()
+	if err := s.chooseStore(ctx); err != nil {
+		return err
+	}
+	c, err := s.job.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -174,7 +186,7 @@ func (s *stage) report(total counts) report {
 	r := report{
 		counts: total, APIUnauthorized: stats.APIUnauthorized, Rotations: stats.Rotations,
 		MaxRedemptions: s.server.MaxRedemptions(), FamiliesRevoked: stats.FamiliesRevoked,
-		Store: s.job.Store, naive: s.naive,
+		Store: s.store, naive: s.naive,
 	}
 	if s.client != nil {
 		r.Alive = s.stillSignedIn()

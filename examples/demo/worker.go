@@ -35,7 +35,7 @@ func work(stdin io.Reader, stdout io.Writer) int {
 		defer cancel()
 		_, _ = io.Copy(io.Discard, io.MultiReader(in.Buffered(), stdin))
 	}()
-	api, done, err := j.httpClient()
+	api, done, err := j.httpClient(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
@@ -50,11 +50,11 @@ func work(stdin io.Reader, stdout io.Writer) int {
 
 // httpClient returns what a program uses for its requests, and what it calls
 // before it ends.
-func (j job) httpClient() (api *http.Client, done func() error, err error) {
+func (j job) httpClient(ctx context.Context) (api *http.Client, done func() error, err error) {
 	if j.Naive != nil {
 		return j.naiveClient(), func() error { return nil }, nil
 	}
-	c, err := j.client()
+	c, err := j.client(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
