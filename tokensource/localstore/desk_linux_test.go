@@ -146,3 +146,15 @@ func (j job) try(ctx context.Context, env []string, change ...func(*exec.Cmd)) (
 	}
 	return r, json.Unmarshal(out, &r)
 }
+
+// needRoot skips a test, and fails it where nothing may be left out.
+func needRoot(t *testing.T, why string) {
+	t.Helper()
+	if os.Getuid() == 0 {
+		return
+	}
+	if os.Getenv("PAWL_REQUIRE_SERVICES") == "1" {
+		t.Fatal("PAWL_REQUIRE_SERVICES=1, and " + why)
+	}
+	t.Skip(why)
+}

@@ -187,9 +187,7 @@ func TestWhereThereIsNoKeyringTheProgramsKeyServes(t *testing.T) {
 
 // The same, without Config.Dir: there is no home to put a file in.
 func TestUserWithoutAHomeIsToldOrKeepsSessionsInMemory(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can become a user without a name")
-	}
+	needRoot(t, "only root can become a user without a name")
 	t.Parallel()
 	program := copied(t)
 	as := func(cmd *exec.Cmd) {
@@ -210,9 +208,7 @@ func TestUserWithoutAHomeIsToldOrKeepsSessionsInMemory(t *testing.T) {
 // cron and WSL on a desktop: the environment says nothing, and the bus is where
 // systemd puts it. In a mount namespace of its own.
 func TestBusOfTheUserIsFoundWithoutItsVariableAndWSLIsOnlyAHint(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can put a bus below /run/user")
-	}
+	needRoot(t, "only root can put a bus below /run/user")
 	t.Parallel()
 	d, dir := sitDown(t, ""), t.TempDir()
 	d.fake(fakesecrets.Script{})
